@@ -1,0 +1,111 @@
+"""Recorded measurements: one CSV schema, with the provenance of every number in its own row."""
+
+from __future__ import annotations
+
+import csv
+import datetime
+import json
+import platform
+import subprocess
+from collections.abc import Iterable, Mapping
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+COLUMNS = (
+    "name",  # what was measured, for example "chapter00"
+    "config",  # everything that decides the result, as JSON with sorted keys
+    "seed",
+    "metric",
+    "value",
+    "unit",
+    "p20",  # spread of repeated measurements; empty where seeds are rows of their own
+    "p80",
+    "device",
+    "driver",
+    "torch",
+    "triton",
+    "commit",
+    "date",
+    "command",  # reproduces the row
+)
+
+ROOT = Path(__file__).resolve().parent.parent
+RESULTS = ROOT / "results"
+
+
+def provenance(command: str) -> dict[str, str]:
+    """The columns that say where a number comes from: device, driver, versions, project commit, date and command."""
+    import torch
+
+    cuda = torch.cuda.is_available()
+    return {
+        "device": torch.cuda.get_device_name() if cuda else f"CPU {_cpu_name()}, {torch.get_num_threads()} threads",
+        "driver": _output("nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader") if cuda else "",
+        "torch": torch.__version__,
+        "triton": _version("triton"),
+        "commit": project_commit(),
+        "date": datetime.date.today().isoformat(),
+        "command": command,
+    }
+
+
+def row(name: str, config: Mapping, seed: int, metric: str, value: float, unit: str, source: Mapping, p20="", p80="") -> dict[str, str]:
+    """One measurement; ``source`` comes from :func:`provenance`."""
+    text = json.dumps(dict(config), sort_keys=True, separators=(",", ":"))
+    return dict(source, name=name, config=text, seed=str(seed), metric=metric, value=f"{value:.6g}", unit=unit, p20=str(p20), p80=str(p80))
+
+
+def write(path: str | Path, rows: Iterable[Mapping[str, str]]) -> Path:
+    """Write ``rows`` in the schema; a row with other columns is an error."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(".partial")
+    with partial.open("w", newline="", encoding="utf-8") as f:
+        writer = csv.DictWriter(f, COLUMNS, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+    return partial.replace(path)
+
+
+def read(path: str | Path) -> list[dict]:
+    """Rows of a record, ``config`` parsed, ``value`` and ``seed`` as numbers. A bare name is looked up in ``results/``.
+
+    Raises:
+        ValueError: the columns are not those of the schema.
+    """
+    path = Path(path)
+    path = path if path.is_absolute() or path.exists() else RESULTS / path.name
+    with path.open(newline="", encoding="utf-8") as f:
+        reader = csv.DictReader(f)
+        if tuple(reader.fieldnames or ()) != COLUMNS:
+            raise ValueError(f"{path.name}: columns {reader.fieldnames}, expected {list(COLUMNS)}")
+        return [dict(r, config=json.loads(r["config"]), seed=int(r["seed"]), value=float(r["value"])) for r in reader]
+
+
+def project_commit() -> str:
+    """Short hash of the project's commit, with ``+`` when tracked files have changed since; empty outside a checkout."""
+    commit = _output("git", "-C", str(ROOT), "rev-parse", "--short", "HEAD")
+    changed = _output("git", "-C", str(ROOT), "status", "--porcelain", "--untracked-files=no", "--", "simplex_lab", "kernels")
+    return commit + ("+" if commit and changed else "")
+
+
+def _output(*command: str) -> str:
+    try:
+        return subprocess.run(command, capture_output=True, text=True, timeout=10, check=True).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return ""
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return ""
+
+
+def _cpu_name() -> str:
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as f:
+            return next(line.split(":", 1)[1].strip() for line in f if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()
