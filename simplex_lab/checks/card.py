@@ -1,0 +1,61 @@
+"""The exercise card: objective, contract and expected output as markdown, from the object that the check uses."""
+
+from __future__ import annotations
+
+import torch
+
+from simplex_lab.checks.spec import Case, find
+
+
+def card(id: str) -> str:
+    """Markdown for exercise ``id``; the notebook builder puts it in place of ``<!-- card 03.2 -->``."""
+    e = find(id)
+    level = "●" * e.difficulty + "○" * (3 - e.difficulty)
+    rows = "\n".join(f"| `{a.name}` | {_shape(a)} | {a.dtype} | {a.promise} |" for a in e.arguments)
+    back = f"| fills `{e.writes}` | | | {e.returns.promise} |" if e.writes else _returns(e.returns)
+    signature = f"{e.entry}({', '.join(a.name for a in e.arguments)})"
+    return (
+        f"### {e.id}  {e.title}\n\n"
+        f"{e.objective}\n\n"
+        f"Difficulty {level} · about {e.minutes} minutes · can be verified on: {e.verified}\n\n"
+        f"| `{signature}` | shape | dtype | promise |\n|---|---|---|---|\n{rows}\n{back}\n\n"
+        f"On this small case\n\n```python\n{_inputs(e.hand, e.writes)}\n```\n\nit gives\n\n```\n{show(answer(e))}\n```"
+    )
+
+
+def answer(e) -> torch.Tensor:
+    """The right output of the hand case, in fp64."""
+    args = {n: v.double() if isinstance(v, torch.Tensor) and v.is_floating_point() else v for n, v in e.hand.args.items()}
+    value = e.answer(**args)
+    return value if isinstance(value, torch.Tensor) else torch.tensor(value)
+
+
+def show(x: torch.Tensor) -> str:
+    """A small tensor as nested lists with four decimals at the most."""
+    if x.dim() == 0:
+        value = x.item()
+        return str(round(value, 4) + 0.0) if isinstance(value, float) else str(value)
+    if x.dim() == 1:
+        return "[" + ", ".join(show(v) for v in x) + "]"
+    return "[" + (",\n" + " ").join(show(r).replace("\n", "\n ") for r in x) + "]"
+
+
+def _returns(r) -> str:
+    return f"| returns `{r.name}` | {_shape(r)} | {r.dtype} | {r.promise} |"
+
+
+def _shape(a) -> str:
+    return f"`[{a.shape}]`" if a.shape else "a number"
+
+
+def _inputs(case: Case, writes: str | None) -> str:
+    out = []
+    for name, value in case.args.items():
+        if isinstance(value, torch.Tensor):
+            text = show(value).replace("\n", "\n" + " " * (len(name) + 3 + len("torch.tensor(")))
+            out.append(f"{name} = torch.tensor({text})")
+        else:
+            out.append(f"{name} = {value!r}")
+    if writes:
+        out.append(f"{writes} = a tensor of the output's shape, full of NaN")
+    return "\n".join(out)

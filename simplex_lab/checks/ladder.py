@@ -1,0 +1,220 @@
+"""The ladder a check climbs: it stops at the first rung that fails and says what it saw there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+import torch
+
+from simplex_lab.checks.call import Outcome, call
+from simplex_lab.checks.spec import Case, Exercise, Mistake
+
+SEED = 20250702
+
+
+@dataclass
+class Result:
+    """The outcome of a check. ``rung`` and ``diagnosis`` are stable names; the rest is for people."""
+
+    exercise: Exercise
+    passed: bool = False
+    rung: str = ""
+    where: str = ""  # the case in words
+    worst: str = ""
+    diagnosis: str = ""
+    says: str = ""
+    asks: str = ""
+    wrong: torch.Tensor | None = field(default=None, repr=False)  # True where the output is wrong
+    max_error: float = 0.0
+    printed: str = ""
+    device: str = "CPU"
+
+    @property
+    def attempted(self) -> bool:
+        return self.diagnosis != "not-attempted"
+
+
+class Failed(Exception):
+    """Carries the result out of the rung that failed."""
+
+    def __init__(self, result: Result):
+        super().__init__(result.rung)
+        self.result = result
+
+
+class Climb:
+    """One check of one function. Properties use :meth:`output`, :meth:`compare` and :meth:`fail`."""
+
+    def __init__(self, exercise: Exercise, fn: Callable, seed: int = SEED):
+        self.exercise, self.fn, self.generator = exercise, fn, torch.Generator().manual_seed(seed)
+        self.max_error, self.printed = 0.0, ""
+
+    def run(self) -> Result:
+        try:
+            self.compare("hand", self.exercise.hand, first=True)
+            cases = self.exercise.cases(self.generator)
+            for case in cases:
+                self.compare("random", case)
+            for prop in self.exercise.properties:
+                prop(self)
+            self.compare("strided", cases[-1], strided=True)
+            self.memory(cases[-1])
+            if torch.cuda.is_available():
+                self.compare("gpu", on(cases[-1], "cuda"))
+        except Failed as stop:
+            return stop.result
+        device = torch.cuda.get_device_name() if torch.cuda.is_available() else "CPU"
+        return Result(self.exercise, passed=True, max_error=self.max_error, printed=self.printed, device=device)
+
+    # --- rungs -------------------------------------------------------------------------------------------------------
+
+    def compare(self, rung: str, case: Case, *, first: bool = False, strided: bool = False) -> torch.Tensor:
+        """Run one case and hold the output against the fp64 answer."""
+        expected = self.expected(case)
+        outcome = call(self.exercise, self.fn, case, expected, strided=strided)
+        self.printed = self.printed or outcome.printed
+        value = self.admit(rung, case, outcome, expected)
+        error = (value.double() - expected).abs()
+        limit = self.exercise.tolerance * max(expected.abs().max().item(), 1e-3)
+        wrong = ~(error <= limit)
+        finite = expected.isfinite() & ~value.isfinite()
+        if finite.any() and rung in ("hand", "random", "strided"):
+            self.fail("finite", case, value, expected, finite, limit)
+        if wrong.any():
+            self.fail(rung, case, value, expected, wrong, limit)
+        self.max_error = max(self.max_error, error.max().item() if error.numel() else 0.0)
+        return value
+
+    def admit(self, rung: str, case: Case, outcome: Outcome, expected: torch.Tensor) -> torch.Tensor:
+        """Attempted, runs, and returns the right kind of thing: the rungs before any number is looked at."""
+        stop = {"not-attempted": "attempted"}
+        if outcome.trouble:
+            asks = "" if outcome.trouble == "not-attempted" else "run your function by hand on the example of the card: what happens?"
+            self.give_up(stop.get(outcome.trouble, "runs"), case, outcome.trouble, outcome.says, asks)
+        value, what = outcome.value, self.exercise.returns
+        if value is None:
+            self.give_up("returns", case, "returns-none", "your function returns None", "is there a `return` on every way out of it?")
+        if isinstance(value, (int, float)) and expected.dim() == 0:
+            value = torch.tensor(value, dtype=torch.float64)
+        if not isinstance(value, torch.Tensor):
+            says = f"your function returns a {type(value).__name__}, expected a torch.Tensor of shape {what.shape}"
+            self.give_up("returns", case, "wrong-type", says, "what does the contract table promise?")
+        if value.shape != expected.shape:
+            named = f"{what.shape} = {list(expected.shape)}"
+            says = f"shape {list(value.shape)}, expected {named}"
+            asks = "which axis is missing, or one too many?"
+            if sorted(value.shape) == sorted(expected.shape):
+                asks = "the sizes are right and the order is not: which two axes trade places?"
+            self.give_up("returns", case, "wrong-shape", says, asks, of=value)
+        dtype = next((a.dtype for a in case.args.values() if isinstance(a, torch.Tensor) and a.is_floating_point()), value.dtype)
+        if value.dtype != dtype and expected.dim():
+            says = f"dtype {value.dtype}, expected {dtype}, that of the inputs"
+            self.give_up("returns", case, "wrong-dtype", says, "where does a number of another kind come in?")
+        device = next((a.device for a in case.args.values() if isinstance(a, torch.Tensor)), value.device)
+        if value.device != device:
+            says = f"the output is on {value.device}, the inputs are on {device}"
+            self.give_up("returns", case, "wrong-device", says, "which tensor did you create without `device=`?")
+        if outcome.strayed:
+            says = "something was written outside the output: the canary around it is dead"
+            self.give_up("memory", case, "stray-write", says, "which index can run past the end?")
+        return value.detach().cpu()
+
+    def memory(self, case: Case) -> None:
+        """Inputs unmodified. (Reads beyond an input meet NaN in every rung; stray writes are caught in every rung.)"""
+        outcome = call(self.exercise, self.fn, case, self.expected(case))
+        if outcome.changed:
+            says = f"your function modifies its input `{outcome.changed}`: the caller still needs it"
+            self.give_up("memory", case, "modifies-input", says, "which line writes in place (`+=`, `*=`, a method ending in `_`)?")
+
+    # --- how it ends -------------------------------------------------------------------------------------------------
+
+    def expected(self, case: Case) -> torch.Tensor:
+        """The answer in fp64, on the CPU."""
+        args = {n: v.double().cpu() if isinstance(v, torch.Tensor) and v.is_floating_point() else v for n, v in case.args.items()}
+        answer = self.exercise.answer(**args)
+        return (answer if isinstance(answer, torch.Tensor) else torch.tensor(answer)).double()
+
+    def output(self, rung: str, case: Case) -> torch.Tensor:
+        """The learner's output for a case, admitted but not compared: for properties that need no reference."""
+        expected = self.expected(case)
+        return self.admit(rung, case, call(self.exercise, self.fn, case, expected), expected)
+
+    def give_up(self, rung: str, case: Case, diagnosis: str, says: str, asks: str, of: torch.Tensor | None = None) -> None:
+        if of is not None and (known := self.recognise(case, of)):
+            diagnosis, says, asks = known.name, f"{says}. {known.says}", known.asks
+        raise Failed(Result(self.exercise, rung=rung, where=case.label, diagnosis=diagnosis, says=says, asks=asks, printed=self.printed))
+
+    def fail(self, rung: str, case: Case, value, expected, wrong, limit: float, saw: str = "") -> None:
+        """Numbers differ: name the worst one, draw where, and look for a known mistake that gives the same numbers."""
+        known = self.recognise(case, value)
+        result = Result(self.exercise, rung=rung, where=saw or case.label, wrong=wrong, printed=self.printed)
+        result.worst = worst_line(self.exercise, value, expected, wrong, limit)
+        if known:
+            result.diagnosis, result.says, result.asks = known.name, known.says, known.asks
+        else:
+            result.diagnosis, result.asks = "unknown", self.exercise.question
+        raise Failed(result)
+
+    def recognise(self, case: Case, value: torch.Tensor) -> Mistake | None:
+        """The known mistake whose output on this case, and on further cases while several fit, is the learner's."""
+        fits = [m for m in self.exercise.mistakes if self.same(m, case, value)]
+        if len(fits) > 1:
+            for other in self.exercise.cases(torch.Generator().manual_seed(SEED + 1)):
+                again = call(self.exercise, self.fn, other, self.expected(other)).value
+                if isinstance(again, torch.Tensor):
+                    fits = [m for m in fits if self.same(m, other, again)] or fits
+                if len(fits) == 1:
+                    break
+        return fits[0] if fits else None
+
+    def same(self, mistake: Mistake, case: Case, value: torch.Tensor) -> bool:
+        args = {n: v.clone() if isinstance(v, torch.Tensor) else v for n, v in case.args.items()}
+        wrong = mistake.wrong(**args)
+        wrong = wrong if isinstance(wrong, torch.Tensor) else torch.tensor(wrong, dtype=torch.float64)
+        if wrong.shape != value.shape:
+            return False
+        wrong, value, right = wrong.detach().double().cpu(), value.double(), self.expected(case)
+        if right.shape == wrong.shape and torch.allclose(wrong, right, rtol=1e-4, atol=1e-5, equal_nan=True):
+            return False  # on this case the mistake does no harm, so it explains nothing
+        return torch.allclose(wrong, value, rtol=1e-4, atol=1e-5, equal_nan=True)
+
+
+def worst_line(exercise: Exercise, value, expected, wrong, limit: float) -> str:
+    """``o[0, 11]: got 0.4127, expected -0.0863 (tolerance 2e-05); rows i=0-3 are right, rows i=4-16 are wrong``."""
+    if expected.dim() == 0:
+        return f"{exercise.returns.name}: got {value.item():g}, expected {expected.item():g}"
+    error = torch.where(wrong, (value.double() - expected).abs().nan_to_num(torch.inf), torch.zeros_like(expected))
+    at = tuple(int(i) for i in torch.unravel_index(error.argmax(), error.shape))
+    axes = exercise.axes.split()
+    index = ", ".join(f"{a}={i}" for a, i in zip(axes, at, strict=True)) if axes else ", ".join(map(str, at))
+    line = f"{exercise.returns.name}[{index}]: got {value[at].item():.4g}, expected {expected[at].item():.4g} (tolerance {limit:.0e})"
+    main = _main_axis(axes)
+    rows = wrong.movedim(main, 0).flatten(1).any(1) if wrong.dim() > 1 else wrong
+    if rows.all() or not rows.any():
+        return line + f"; all {len(rows)} rows are wrong" if rows.all() and len(rows) > 1 else line
+    name = axes[main] if axes else "row"
+    return line + f"; {name} = {ranges(~rows)} right, {name} = {ranges(rows)} wrong"
+
+
+def _main_axis(axes: list[str]) -> int:
+    """The axis along which rows are told apart: the query if there is one."""
+    return axes.index("i") if "i" in axes else 0
+
+
+def ranges(mask: torch.Tensor) -> str:
+    """``0-3, 7, 9-12`` for a boolean vector."""
+    runs, at = [], mask.nonzero().flatten().tolist()
+    for i in at:
+        if runs and i == runs[-1][1] + 1:
+            runs[-1][1] = i
+        else:
+            runs.append([i, i])
+    shown = [f"{a}" if a == b else f"{a}-{b}" for a, b in runs]
+    return ", ".join(shown[:4]) + (", ..." if len(shown) > 4 else "")
+
+
+def on(case: Case, device: str) -> Case:
+    """The same case with its tensors on another device."""
+    args = {n: v.to(device) if isinstance(v, torch.Tensor) else v for n, v in case.args.items()}
+    return replace(case, label=f"{case.label} on {device}", args=args)

@@ -1,0 +1,60 @@
+"""Rungs that ask for more than equal numbers: causality, sums, large logits. Each takes a :class:`~simplex_lab.checks.ladder.Climb`."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+
+from simplex_lab.checks.ladder import Climb
+
+
+def sums_to_one(axes: tuple[int, ...], over: str):
+    """The weights of every query sum to 1 over ``over``."""
+
+    def sums(climb: Climb) -> None:
+        case = climb.exercise.cases(climb.generator)[-1]
+        total = climb.output("sums to one", case).double().sum(axes)
+        wrong = (total - 1).abs() > 1e-4
+        if wrong.any():
+            says = f"the weights of a query sum to {total.flatten()[wrong.flatten()][0].item():.3f} over {over}, expected 1"
+            climb.give_up("sums to one", case, "sums", says, f"over which axes does {over} run?")
+
+    return sums
+
+
+def causal(names: tuple[str, ...], *, axis: int):
+    """Changing the second half of ``names`` along ``axis`` leaves the first half of the output alone."""
+
+    def look_ahead(climb: Climb) -> None:
+        case = climb.exercise.cases(climb.generator)[-1]
+        before, args, half = climb.output("causal", case), dict(case.args), 0
+        for name in names:
+            changed = args[name].clone()
+            half = changed.shape[axis] // 2
+            changed.narrow(axis, half, changed.shape[axis] - half).mul_(-2).add_(1)
+            args[name] = changed
+        after = climb.output("causal", replace(case, args=args))
+        moved = (after - before).abs().narrow(axis, 0, half)
+        if moved.max() > 1e-5:
+            says = f"changing tokens {half} and later changed the output at token {int(moved.movedim(axis, 0).flatten(1).amax(1).argmax())}"
+            climb.give_up("causal", case, "sees-the-future", says, "which weights must be zero, and are they zero before the softmax?")
+
+    return look_ahead
+
+
+def large_logits(name: str, factor: float):
+    """Finite and right when ``name`` is scaled up so that naive exponentials overflow."""
+
+    def large(climb: Climb) -> None:
+        case = climb.exercise.cases(climb.generator)[-1]
+        args = dict(case.args)
+        args[name] = args[name] * factor
+        climb.compare("large logits", replace(case, label=f"{case.label}, {name} times {factor:g}", args=args))
+
+    return large
+
+
+def sharp(generator: torch.Generator, *shape: int, gain: float = 1.0) -> torch.Tensor:
+    """Normal inputs times ``gain``: the gain is chosen so that the softmax is neither flat nor a single spike."""
+    return gain * torch.randn(*shape, generator=generator)
