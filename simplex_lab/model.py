@@ -62,9 +62,7 @@ class Layer(nn.Module):
         super().__init__()
         self.norm1, self.norm2 = nn.RMSNorm(config.width), nn.RMSNorm(config.width)
         self.attention = Attention(config, kind)
-        self.mlp = nn.Sequential(
-            nn.Linear(config.width, config.hidden), nn.GELU(), nn.Linear(config.hidden, config.width)
-        )
+        self.mlp = nn.Sequential(nn.Linear(config.width, config.hidden), nn.GELU(), nn.Linear(config.hidden, config.width))
 
     def forward(self, x: Float[Tensor, "B S width"]) -> Float[Tensor, "B S width"]:
         x = x + self.attention(self.norm1(x))

@@ -36,9 +36,7 @@ def dot_product_logits(q: Q, k: KV, *, scale: float | None = None) -> Float[Tens
     return scale * torch.einsum("bihd,bjhd->bhij", q, _share(k, q))
 
 
-def dot_product(
-    q: Q, k: KV, v: KV, *, w: int | None = None, causal: bool = True, scale: float | None = None
-) -> Attended:
+def dot_product(q: Q, k: KV, v: KV, *, w: int | None = None, causal: bool = True, scale: float | None = None) -> Attended:
     """Dot-product attention: ``o_i = sum_j softmax_j(A_ij) v_j`` (eqs 3 and 4).
 
     Raises:

@@ -15,9 +15,7 @@ from torch import Tensor
 from simplex_lab.windows import visible, visible_pairs
 
 
-def match2_labels(
-    x: Int[Tensor, "B S"], modulus: int, *, distinct: bool = True, causal: bool = True
-) -> Bool[Tensor, "B S"]:
+def match2_labels(x: Int[Tensor, "B S"], modulus: int, *, distinct: bool = True, causal: bool = True) -> Bool[Tensor, "B S"]:
     """``y_i`` is True when some visible ``j`` has ``x_i + x_j = 0 (mod modulus)``; with ``distinct``, ``j`` is not ``i``."""
     S = x.shape[1]
     allowed = visible(S, causal=causal, device=x.device)
@@ -27,9 +25,7 @@ def match2_labels(
     return (hits & allowed).any(-1)
 
 
-def match3_labels(
-    x: Int[Tensor, "B S"], modulus: int, *, distinct: bool = True, causal: bool = True
-) -> Bool[Tensor, "B S"]:
+def match3_labels(x: Int[Tensor, "B S"], modulus: int, *, distinct: bool = True, causal: bool = True) -> Bool[Tensor, "B S"]:
     """``y_i`` is True when some visible ``j, k`` have ``x_i + x_j + x_k = 0 (mod modulus)``; with ``distinct``, all three differ."""
     S = x.shape[1]
     allowed = visible_pairs(S, causal=causal, device=x.device)

@@ -30,9 +30,7 @@ def visible(S: int, w: int | None = None, *, causal: bool = True, device=None) -
     return (j <= i) & (j > i - (S if w is None else w))
 
 
-def visible_pairs(
-    S: int, w1: int | None = None, w2: int | None = None, *, causal: bool = True, device=None
-) -> Bool[Tensor, "S S S"]:
+def visible_pairs(S: int, w1: int | None = None, w2: int | None = None, *, causal: bool = True, device=None) -> Bool[Tensor, "S S S"]:
     """``visible_pairs[i, j, k]`` is True when query ``i`` sees first key ``j`` (window ``w1``) and second key ``k`` (``w2``)."""
     see_j = visible(S, w1, causal=causal, device=device)
     see_k = visible(S, w2, causal=causal, device=device)

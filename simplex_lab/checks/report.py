@@ -10,6 +10,8 @@ import torch
 from simplex_lab.checks.ladder import Result
 
 WIDTH = 118
+LABEL = "text-align:left;vertical-align:top;padding:1px 12px 1px 0;opacity:.75;white-space:nowrap"
+TEXT = "text-align:left;padding:1px 0;white-space:pre-wrap"
 RUNGS = {
     "attempted": "attempted",
     "runs": "runs without an error",
@@ -81,8 +83,7 @@ def as_html(result: Result, hints_left: int) -> str:
     colour = "#00734F" if result.passed else "#A84300" if result.attempted else "#0072B2"
     head, rest = html.escape(rows[0][1]), rows[1:]
     body = "".join(
-        f'<tr style="background:none"><td style="text-align:left;vertical-align:top;padding:1px 12px 1px 0;opacity:.75;white-space:nowrap">{html.escape(a)}</td>'
-        f'<td style="text-align:left;padding:1px 0;white-space:pre-wrap">{html.escape(b)}</td></tr>'
+        f'<tr style="background:none"><td style="{LABEL}">{html.escape(a)}</td><td style="{TEXT}">{html.escape(b)}</td></tr>'
         for a, b in rest
     )
     table = f'<table style="border:none;margin:4px 0 0 0;color:inherit;font-size:inherit">{body}</table>' if body else ""
@@ -112,9 +113,8 @@ def svg(result: Result) -> str:
             bad = bool(grid[r, c])
             cells.append(f'<rect x="{x}" y="{y}" width="{size - 1}" height="{size - 1}" fill="{"#D55E00" if bad else "#DDE6EC"}"/>')
             if bad and size >= 8:
-                cells.append(
-                    f'<path d="M{x + 2} {y + 2}l{size - 5} {size - 5}m0 {5 - size}l{5 - size} {size - 5}" stroke="#fff" stroke-width="1.2"/>'
-                )
+                arm = size - 5
+                cells.append(f'<path d="M{x + 2} {y + 2}l{arm} {arm}m0 {-arm}l{-arm} {arm}" stroke="#fff" stroke-width="1.2"/>')
     share = f"{int(result.wrong.sum())} of {result.wrong.numel()} numbers wrong"
     label = f"Where the output is wrong: rows are {axis}; {share}"
     return (

@@ -1,0 +1,349 @@
+"""Figures as pure functions: state in, ``Figure`` out. One style, and colours that mean the same everywhere.
+
+Query i is blue, first key j orange, second key k green; dot-product models are grey, 2-simplicial ones purple; references are thin,
+dashed and black. Weights use one hue from pale to dark, signed numbers a diverging map centred on zero.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import matplotlib as mpl
+import numpy as np
+import torch
+from matplotlib import pyplot as plt
+from matplotlib.figure import Figure
+from matplotlib.patches import Circle, FancyArrowPatch, Polygon, Rectangle
+
+QUERY, KEY1, KEY2 = "#0072B2", "#D55E00", "#009E73"
+KEY1_TEXT, KEY2_TEXT = "#A84300", "#00734F"
+DOT, DOT_TEXT, SIMPLICIAL = "#8C8C8C", "#5E5E5E", "#7B3FA0"
+WEIGHTS, SIGNED = "Blues", "RdBu_r"
+REFERENCE = {"color": "black", "linestyle": "--", "linewidth": 0.9}
+
+
+def style() -> None:
+    """Set the course's figure style; called once at the top of a chapter."""
+    mpl.rcdefaults()
+    plt.rcParams.update(
+        {
+            "figure.figsize": (8.0, 3.6),
+            "figure.facecolor": "white",
+            "axes.facecolor": "white",
+            "savefig.facecolor": "white",
+            "figure.constrained_layout.use": True,
+            "font.family": "DejaVu Sans",
+            "font.size": 11,
+            "axes.titlesize": 11,
+            "axes.labelsize": 11,
+            "axes.spines.top": False,
+            "axes.spines.right": False,
+            "axes.grid": False,
+            "lines.linewidth": 2.0,
+            "image.interpolation": "nearest",
+        }
+    )
+
+
+# --- tokens, edges and triangles -------------------------------------------------------------------------------------
+
+
+def edge_and_triangle() -> Figure:
+    """A pair of tokens as an edge, a triple as a filled triangle, with the score that each one gets."""
+    fig, axes = plt.subplots(1, 2, figsize=(8, 3.1))
+    for ax in axes:
+        ax.set_xlim(-0.2, 4.2)
+        ax.set_ylim(-0.75, 2.75)
+        ax.set_aspect("equal")
+        ax.axis("off")
+    left, right = axes
+    left.plot([0.6, 3.4], [1.0, 1.0], color=DOT, lw=4, zorder=1)
+    _token(left, (0.6, 1.0), "i", QUERY)
+    _token(left, (3.4, 1.0), "j", KEY1)
+    left.text(2, 1.22, "one number for the edge", ha="center", va="bottom")
+    left.text(2, -0.45, r"dot product:  $A_{ij} = \sum_d\, q_{id}\, k_{jd}$", ha="center")
+    corners = [(2.0, 2.3), (0.6, 0.2), (3.4, 0.2)]
+    right.add_patch(Polygon(corners, closed=True, facecolor=SIMPLICIAL, alpha=0.25, edgecolor=SIMPLICIAL, lw=2.5))
+    right.text(2, 0.82, "one number for\nthe triangle", ha="center", va="center")
+    for at, name, colour in zip(corners, "ijk", (QUERY, KEY1, KEY2), strict=True):
+        _token(right, at, name, colour)
+    right.text(2, -0.62, r"2-simplicial:  $A_{ijk} = \sum_d\, q_{id}\, k1_{jd}\, k2_{kd}$", ha="center")
+    return fig
+
+
+def match_sequence(tokens, modulus: int, i: int, partners: list[tuple[int, int]]) -> Figure:
+    """A sequence with query ``i``; each pair ``(j, k)`` in ``partners`` closes a triangle that sums to a multiple of ``modulus``."""
+    fig, ax = plt.subplots(figsize=(8, 3.4))
+    n, apex, shown = len(tokens), 1.75, partners[:3]
+    for j, k in shown:
+        corners = [(i, apex), (j, 0), (k, 0)]
+        ax.add_patch(Polygon(corners, closed=True, facecolor=SIMPLICIAL, alpha=0.16, edgecolor=SIMPLICIAL, lw=1.6))
+    hit = {p for pair in shown for p in pair}
+    for p in range(n):
+        pale = 0.35 if p > i else 1
+        colour = QUERY if p == i else SIMPLICIAL if p in hit else DOT
+        face = "#EFE6F5" if p in hit else "white"
+        ax.add_patch(Circle((p, 0), 0.36, facecolor=face, edgecolor=colour, lw=2.2, alpha=pale, zorder=3))
+        ax.text(p, 0, str(int(tokens[p])), ha="center", va="center", alpha=pale, zorder=4)
+        ax.text(p, -0.62, str(p), ha="center", va="center", fontsize=9, color="#555555")
+    ax.plot([i, i], [0.36, apex - 0.27], color=QUERY, lw=1.2)
+    _token(ax, (i, apex), "i", QUERY, radius=0.3)
+    sums = [
+        f"j={j}, k={k}:  {int(tokens[i])} + {int(tokens[j])} + {int(tokens[k])} = {int(tokens[i] + tokens[j] + tokens[k])}"
+        for j, k in shown
+    ]
+    if len(partners) > len(shown):
+        sums.append(f"and {len(partners) - len(shown)} more")
+    if not sums:
+        sums = ["no two earlier tokens close a triangle: the label is 0"]
+    for line, text in enumerate(sums):
+        ax.text(n / 2 - 0.5, -1.25 - 0.48 * line, text, ha="center", va="center", fontsize=10.5)
+    ax.text(-0.7, -0.62, "position", ha="right", va="center", fontsize=9, color="#555555")
+    ax.text(-0.7, 0, "token", ha="right", va="center", fontsize=10)
+    ax.set_xlim(-2.0, n - 0.4)
+    ax.set_ylim(-2.95, 2.15)
+    ax.set_aspect("equal")
+    ax.axis("off")
+    return fig
+
+
+# --- training --------------------------------------------------------------------------------------------------------
+
+ARM_LOOK = {
+    "2-simplicial, 1 layer": (SIMPLICIAL, SIMPLICIAL, "o", "-"),
+    "dot product, 1 layer": (DOT, DOT_TEXT, "s", "-"),
+    "dot product, 2 layers": (DOT, DOT_TEXT, "^", "--"),
+}
+
+
+def accuracy_curves(arms: dict[str, list[tuple[list[int], list[float]]]], guess: float) -> Figure:
+    """Accuracy against tokens: every seed thin, the median of each arm thick, the guess line dashed.
+
+    ``arms`` maps an arm's name to one ``(tokens, accuracy)`` curve a seed.
+    """
+    fig, ax = plt.subplots(figsize=(8, 3.9))
+    ends = []
+    for arm, curves in arms.items():
+        colour, text, marker, line = ARM_LOOK[arm]
+        tokens = np.array(curves[0][0]) / 1e6
+        for _, accuracy in curves if len(curves) > 1 else ():
+            ax.plot(tokens, accuracy, color=colour, lw=0.8, alpha=0.6, linestyle=line)
+        median = np.median(np.array([a for _, a in curves]), axis=0)
+        every = max(1, len(tokens) // 8)
+        ax.plot(tokens, median, color=colour, marker=marker, markevery=every, markersize=6, linestyle=line)
+        ends.append((median[-1], tokens[-1], arm, text))
+    ax.axhline(guess, **REFERENCE)
+    right = ends[0][1]
+    ends.append((guess, right, f"position guess, {guess:.3f}", "black"))
+    heights = _spread([e[0] for e in ends], gap=0.02)
+    for (_, x, arm, text), y in zip(ends, heights, strict=True):
+        ax.text(x * 1.015, y, arm, color=text, va="center", fontsize=10.5)
+    ax.set_xlim(0, right * 1.36)
+    low = min(min(min(a) for _, a in curves) for curves in arms.values())
+    ax.set_ylim(min(low, guess - 0.05) - 0.01, 1.005)
+    ax.set_xlabel("training tokens (millions)")
+    ax.set_ylabel("accuracy on new sequences")
+    return fig
+
+
+def seed_strip(arms: dict[str, list[float]], guess: float) -> Figure:
+    """Final accuracy of every seed, one row an arm, with the guess line."""
+    fig, ax = plt.subplots(figsize=(8, 2.3))
+    for row, (arm, values) in enumerate(arms.items()):
+        colour, text, marker, _ = ARM_LOOK[arm]
+        ax.plot(values, [-row] * len(values), marker, color=colour, alpha=0.75, markersize=8, linestyle="none")
+        ax.text(1.012, -row, arm, color=text, va="center", transform=ax.get_yaxis_transform())
+        ax.axhline(-row, color="#DDDDDD", lw=0.7, zorder=0)
+    ax.axvline(guess, **REFERENCE)
+    ax.text(guess + 0.003, 0.62, f"position guess {guess:.3f}", va="bottom", fontsize=10)
+    lowest = min(min(v) for v in arms.values())
+    ax.set_xlim(min(lowest, guess) - 0.01, 1.0)
+    ax.set_ylim(-len(arms) + 0.5, 0.6)
+    ax.set_yticks([])
+    ax.spines["left"].set_visible(False)
+    ax.set_xlabel("final accuracy on new sequences, one mark a seed")
+    return fig
+
+
+# --- pairs -----------------------------------------------------------------------------------------------------------
+
+
+def weight_matrix(P, *, row: int | None = None, tokens=None, logits=None) -> Figure:
+    """Attention weights ``P[i, j]`` as a heatmap; query ``row`` is framed and drawn as bars beside it."""
+    P = torch.as_tensor(P).double().numpy()
+    S = P.shape[0]
+    names = [str(t) for t in (tokens if tokens is not None else range(S))]
+    fig, (ax, bars) = plt.subplots(1, 2, figsize=(8, 3.9), width_ratios=[1.15, 1])
+    image = ax.imshow(P, cmap=WEIGHTS, vmin=0, vmax=1)
+    fig.colorbar(image, ax=ax, label="weight", shrink=0.85)
+    ax.set_xticks(range(S), names, color=KEY1_TEXT)
+    ax.set_yticks(range(S), names, color=QUERY)
+    ax.set_xlabel("key j", color=KEY1_TEXT)
+    ax.set_ylabel("query i", color=QUERY)
+    if S <= 8:
+        for i in range(S):
+            for j in range(S):
+                ax.text(j, i, f"{P[i, j]:.2f}", ha="center", va="center", fontsize=9, color="white" if P[i, j] > 0.55 else "#222222")
+    row = S - 1 if row is None else row
+    ax.add_patch(Rectangle((-0.5, row - 0.5), S, 1, fill=False, edgecolor=QUERY, lw=2.5))
+    bars.bar(range(S), P[row], color=KEY1, width=0.7)
+    bars.set_ylim(0, 1.05)
+    bars.set_xticks(range(S), names, color=KEY1_TEXT)
+    bars.set_xlabel("key j", color=KEY1_TEXT)
+    bars.set_ylabel(f"weight of query {row}")
+    return fig
+
+
+def softmax_overflow(x, naive, stable) -> Figure:
+    """The same logits through a naive and a stable softmax; ``nan`` is drawn as a gap with a mark."""
+    fig, axes = plt.subplots(1, 2, figsize=(8, 2.9), sharey=True)
+    for ax, y, name in zip(axes, (naive, stable), ("naive: exp(x) / sum", "shifted: exp(x - max) / sum"), strict=True):
+        y = torch.as_tensor(y).double().numpy()
+        ok = np.isfinite(y)
+        ax.bar(np.arange(len(y))[ok], y[ok], color=KEY1, width=0.7)
+        for j in np.arange(len(y))[~ok]:
+            ax.text(j, 0.08, "nan", ha="center", color="black", fontsize=11)
+            ax.plot(j, 0.03, "x", color="black", markersize=8)
+        ax.set_xticks(range(len(y)), [f"{float(v):g}" for v in x])
+        ax.set_ylim(0, 1.05)
+        ax.set_title(name, loc="left")
+        ax.set_xlabel("logit")
+    axes[0].set_ylabel("weight")
+    return fig
+
+
+def logits_memory(lengths, rows: dict[str, list[float]], limits: dict[str, float]) -> Figure:
+    """Bytes against sequence length on log axes, one line a method, with the memory of some machines as references."""
+    fig, ax = plt.subplots(figsize=(8, 3.9))
+    looks = ((DOT, DOT_TEXT, "s"), (SIMPLICIAL, SIMPLICIAL, "o"))
+    for (name, values), (colour, text, marker) in zip(rows.items(), looks, strict=False):
+        ax.plot(lengths, values, color=colour, marker=marker, markersize=5)
+        ax.text(lengths[-1] * 1.12, values[-1], name, color=text, va="center", fontsize=10.5)
+    for name, value in limits.items():
+        ax.axhline(value, **REFERENCE)
+        ax.text(lengths[0], value * 1.25, name, va="bottom", fontsize=10)
+    ax.set_xscale("log", base=2)
+    ax.set_yscale("log", base=10)
+    ax.set_xticks(lengths, [f"{s:,}" if s < 1024 else f"{s // 1024}k" for s in lengths])
+    ax.set_xlim(lengths[0] * 0.9, lengths[-1] * 5.5)
+    ax.minorticks_off()
+    low = min(min(v) for v in rows.values())
+    high = max(max(max(v) for v in rows.values()), *limits.values()) if limits else max(max(v) for v in rows.values())
+    ticks = [(10**e, n) for e, n in ((3, "1 kB"), (6, "1 MB"), (9, "1 GB"), (12, "1 TB"), (15, "1 PB")) if low / 40 <= 10**e <= high * 40]
+    ax.set_yticks([t for t, _ in ticks], [n for _, n in ticks])
+    ax.set_xlabel("sequence length S (log scale)")
+    ax.set_ylabel("bytes of logits (log scale)")
+    return fig
+
+
+# --- triples ---------------------------------------------------------------------------------------------------------
+
+
+def pair_plane(P, i: int, *, w1: int | None = None, w2: int | None = None, vmax: float | None = None) -> Figure:
+    """The weights of one query on the (j, k) plane, its window as a rectangle, its own position marked on both axes.
+
+    ``P[i, j, k]`` holds the weights of all queries. The bars below and beside the plane are the sums over k and over j.
+    """
+    P = torch.as_tensor(P).double().numpy()
+    S = P.shape[0]
+    plane = P[i]
+    fig, grid = plt.subplots(2, 3, figsize=(8, 4.3), width_ratios=[4, 1.2, 0.2], height_ratios=[4, 1.1])
+    ax, by_j, bar, by_k = grid[0, 0], grid[0, 1], grid[0, 2], grid[1, 0]
+    grid[1, 1].axis("off")
+    grid[1, 2].axis("off")
+    image = ax.imshow(plane, cmap=WEIGHTS, vmin=0, vmax=vmax or max(plane.max(), 1e-9), aspect="auto")
+    fig.colorbar(image, cax=bar, label="weight of the pair")
+    _plane_axes(ax, S)
+    _window(ax, i, S, w1, w2)
+    if S <= 6:
+        for j in range(S):
+            for k in range(S):
+                if j <= i and k <= i:
+                    dark = plane[j, k] > 0.55 * plane.max()
+                    ax.text(k, j, f"{plane[j, k]:.2f}", ha="center", va="center", fontsize=9, color="white" if dark else "#222222")
+    by_j.barh(range(S), plane.sum(1), color=KEY1, height=0.8)
+    by_j.set_ylim(S - 0.5, -0.5)
+    by_j.set_xlim(0, 1)
+    by_j.set_yticks([])
+    by_j.set_xlabel("sum over k")
+    by_k.bar(range(S), plane.sum(0), color=KEY2, width=0.8)
+    by_k.set_xlim(-0.5, S - 0.5)
+    by_k.set_ylim(0, 1)
+    by_k.set_xticks([])
+    by_k.set_ylabel("sum\nover j")
+    return fig
+
+
+def pair_of_planes(left, right, titles: tuple[str, str]) -> Figure:
+    """Two small (j, k) planes side by side, every number printed, and the total of each."""
+    fig, axes = plt.subplots(1, 2, figsize=(7.2, 3.3))
+    for ax, plane, title in zip(axes, (left, right), titles, strict=True):
+        plane = torch.as_tensor(plane).double().numpy()
+        ax.imshow(plane, cmap=WEIGHTS, vmin=0, vmax=1)
+        for (j, k), value in np.ndenumerate(plane):
+            ax.text(k, j, f"{value:.3f}", ha="center", va="center", color="white" if value > 0.55 else "#222222")
+        _plane_axes(ax, plane.shape[0])
+        ax.set_title(f"{title}\ntotal {plane.sum():.2f}", loc="left")
+    return fig
+
+
+def memory_bars(rows: dict[str, tuple[float, float]]) -> Figure:
+    """Counted bytes (outline) against measured bytes (filled), one pair of bars a method."""
+    fig, ax = plt.subplots(figsize=(8, 2.2 + 0.25 * len(rows)))
+    top = max(max(pair) for pair in rows.values())
+    for n, (_, (counted, measured)) in enumerate(rows.items()):
+        ax.barh(-n + 0.18, measured / 1e6, height=0.32, color=SIMPLICIAL)
+        ax.barh(-n - 0.18, counted / 1e6, height=0.32, facecolor="white", edgecolor=SIMPLICIAL, hatch="//")
+        ax.text(measured / 1e6 + top / 1e6 * 0.01, -n + 0.18, f"{measured / 1e6:.1f} MB measured", va="center", fontsize=10)
+        ax.text(counted / 1e6 + top / 1e6 * 0.01, -n - 0.18, f"{counted / 1e6:.1f} MB counted", va="center", fontsize=10)
+    ax.set_yticks([-n for n in range(len(rows))], list(rows))
+    ax.set_xlim(0, top / 1e6 * 1.3)
+    ax.set_xlabel("memory (MB)")
+    return fig
+
+
+# --- helpers ---------------------------------------------------------------------------------------------------------
+
+
+def _token(ax, at, name, colour, radius=0.3):
+    ax.add_patch(Circle(at, radius, facecolor=colour, edgecolor="white", lw=1.5, zorder=3))
+    ax.text(*at, name, ha="center", va="center", color="white", fontsize=12, fontweight="bold", zorder=4)
+
+
+def _plane_axes(ax, S):
+    every = 1 if S <= 12 else 4
+    ax.set_xticks(range(0, S, every), [str(t) for t in range(0, S, every)], color=KEY2_TEXT)
+    ax.set_yticks(range(0, S, every), [str(t) for t in range(0, S, every)], color=KEY1_TEXT)
+    ax.set_xlabel("second key k", color=KEY2_TEXT)
+    ax.set_ylabel("first key j", color=KEY1_TEXT)
+
+
+def _window(ax, i, S, w1, w2):
+    """The visible rectangle of query ``i`` and the hidden rest of the plane."""
+    j0, k0 = max(0, i + 1 - (w1 or S)), max(0, i + 1 - (w2 or S))
+    hidden = np.ones((S, S))
+    hidden[j0 : i + 1, k0 : i + 1] = np.nan
+    ax.imshow(hidden, cmap=mpl.colors.ListedColormap(["#E6E6E6"]), aspect="auto", zorder=1.5)
+    ax.add_patch(Rectangle((k0 - 0.5, j0 - 0.5), i + 1 - k0, i + 1 - j0, fill=False, edgecolor=QUERY, lw=2.2, zorder=3))
+    ax.plot(i, i, marker="D", color=QUERY, markersize=7, markeredgecolor="white", zorder=4)
+    if i + 1 < S:
+        ax.add_patch(
+            FancyArrowPatch(
+                (min(i + 1.6, S - 0.7), min(i + 1.6, S - 0.7)),
+                (i + 0.25, i + 0.25),
+                color=QUERY,
+                arrowstyle="->",
+                mutation_scale=12,
+                zorder=4,
+            )
+        )
+        ax.text(min(i + 1.7, S - 0.6), min(i + 1.7, S - 0.6), f"i={i}", color=QUERY, va="top", ha="center", zorder=4)
+
+
+def _spread(values, gap):
+    """Move label heights apart so that neighbours keep ``gap``, keeping their order."""
+    order = np.argsort(values)
+    placed = np.array(values, dtype=float)
+    for a, b in pairwise(order):
+        placed[b] = max(placed[b], placed[a] + gap)
+    return placed

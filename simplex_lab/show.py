@@ -1,0 +1,61 @@
+"""Put things on a notebook page: the source of a library function, or a figure with its alt text."""
+
+from __future__ import annotations
+
+import inspect
+import io
+import textwrap
+from collections.abc import Callable
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def show_source(obj: Callable, *, docstring: bool = False) -> None:
+    """Display the source of ``obj`` as it is in the package, headed by its file and lines.
+
+    ``docstring=False`` leaves the docstring out: the page around it says the same.
+    """
+    from IPython.display import display
+
+    lines, first = inspect.getsourcelines(obj)
+    path = Path(inspect.getsourcefile(obj)).resolve()
+    path = path.relative_to(ROOT) if path.is_relative_to(ROOT) else Path(path.name)
+    code = textwrap.dedent("".join(lines)).rstrip()
+    if not docstring and obj.__doc__:
+        code = _without_docstring(code)
+    head = f"{path.as_posix()}, lines {first}-{first + len(lines) - 1}"
+    display({"text/plain": f"{head}\n{code}", "text/markdown": f"*{head}*\n\n```python\n{code}\n```"}, raw=True)
+
+
+def show_figure(fig, alt: str, *, caption: str = "") -> None:
+    """Display a figure at twice the screen's resolution with ``alt`` as its text, then close it.
+
+    ``caption`` is shown below: what to look at, and the record that the numbers come from.
+    """
+    from IPython.display import display
+    from matplotlib import pyplot as plt
+
+    data, width = png(fig), int(fig.get_figwidth() * 96)
+    plt.close(fig)
+    display({"image/png": data, "text/plain": alt}, raw=True, metadata={"image/png": {"alt": alt, "width": width}})
+    if caption:
+        display({"text/markdown": caption, "text/plain": caption}, raw=True)
+
+
+def png(fig, dpi: int = 192) -> bytes:
+    """The figure as PNG on opaque white, without a time stamp, so that the same figure gives the same bytes."""
+    buffer = io.BytesIO()
+    fig.savefig(buffer, format="png", dpi=dpi, facecolor="white", metadata={"Software": None})
+    return buffer.getvalue()
+
+
+def _without_docstring(code: str) -> str:
+    import ast
+
+    body = ast.parse(code).body[0].body
+    first = body[0]
+    if not (isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant) and isinstance(first.value.value, str)):
+        return code
+    rows = code.splitlines()
+    return "\n".join(rows[: first.lineno - 1] + rows[first.end_lineno :])
