@@ -100,7 +100,7 @@ def two_simplicial(
         ValueError: shapes that do not fit, or ``logits`` neither ``"trilinear"`` nor ``"determinant"``.
     """
     _check(q, k1=k1, k2=k2, v1=v1, v2=v2)
-    B, S, H, D = q.shape
+    S = q.shape[1]
     A = _logits(q, k1, k2, logits, scale)
     A = A.masked_fill(~visible_pairs(S, w1, w2, causal=causal, device=q.device), -torch.inf).flatten(-2)
     P = A.softmax(-1).unflatten(-1, (S, S))

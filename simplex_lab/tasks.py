@@ -36,6 +36,11 @@ def match3_labels(x: Int[Tensor, "B S"], modulus: int, *, distinct: bool = True,
     return (hits & allowed).flatten(2).any(-1)
 
 
+def match3_partners(x: Int[Tensor, " S"], i: int, modulus: int) -> list[tuple[int, int]]:
+    """The pairs ``j < k < i`` with ``x_i + x_j + x_k = 0 (mod modulus)``: each makes the causal, distinct label of ``i`` 1."""
+    return [(j, k) for j in range(i) for k in range(j + 1, i) if (x[i] + x[j] + x[k]).item() % modulus == 0]
+
+
 @dataclass(frozen=True)
 class Match:
     """Sequences of ``n`` uniform tokens below ``modulus``, with a Match2 (``order=2``) or Match3 (``order=3``) label at each position."""

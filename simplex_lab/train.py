@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -80,6 +81,21 @@ def train(config: TrainConfig, on_eval: Callable[[int, History], None] | None = 
             if on_eval is not None:
                 on_eval(step, history)
     return history
+
+
+def train_with_bar(label: str, config: TrainConfig) -> History:
+    """:func:`train` behind a progress bar that shows tokens and accuracy."""
+    from tqdm import tqdm
+
+    with tqdm(
+        total=config.steps, desc=f"{label:22s}", ncols=96, file=sys.stdout, bar_format="{desc} {bar} {n_fmt}/{total_fmt} {postfix}"
+    ) as bar:
+
+        def show(step: int, history: History) -> None:
+            bar.set_postfix_str(f"accuracy {history.accuracy[-1]:.3f}  {history.seconds:.0f} s", refresh=False)
+            bar.update(step - bar.n)
+
+        return train(config, show)
 
 
 @torch.no_grad()

@@ -1,0 +1,80 @@
+"""The ``simplex-lab`` command: doctor, start, progress, train."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command; the exit code is 0, 1 for a failure that was explained, 2 for a wrong call."""
+    args = _parser().parse_args(argv)
+    return args.run(args)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="simplex-lab", description="The command of the course. Each part has its own --help.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    doctor = commands.add_parser("doctor", help="is this machine ready for the course?")
+    doctor.set_defaults(run=_doctor)
+
+    start = commands.add_parser("start", help="copy an exercise to work/, never overwriting your answers")
+    start.add_argument("chapter", metavar="NN", help="number of the chapter, for example 03")
+    start.add_argument("--reset", action="store_true", help="begin anew; the old copy is kept as a backup")
+    start.set_defaults(run=_start)
+
+    progress = commands.add_parser("progress", help="which exercises are solved")
+    progress.set_defaults(run=_progress)
+
+    train = commands.add_parser("train", help="run a preset and record it in results/")
+    train.add_argument("--preset", required=True, help="name of the preset, for example chapter00")
+    train.add_argument("--seeds", type=int, default=5, help="number of seeds (default 5)")
+    train.add_argument("--out", help="CSV to write (default results/PRESET.csv)")
+    train.set_defaults(run=_train)
+    return parser
+
+
+def _doctor(_) -> int:
+    from simplex_lab.doctor import doctor
+
+    return 0 if doctor() else 1
+
+
+def _start(args) -> int:
+    from simplex_lab.start import StartError, start
+
+    try:
+        path, said = start(args.chapter, reset=args.reset)
+    except StartError as error:
+        print(error, file=sys.stderr)
+        return 1
+    print(f"{said}: {os.path.relpath(path)}")
+    print(f"Open it with: {_jupyter()} lab {os.path.relpath(path)}")
+    return 0
+
+
+def _progress(_) -> int:
+    from simplex_lab.checks import progress
+
+    print(progress.table())
+    return 0
+
+
+def _train(args) -> int:
+    from simplex_lab import presets
+
+    try:
+        print(f"wrote {os.path.relpath(presets.record(args.preset, args.seeds, args.out))}")
+    except (ValueError, FloatingPointError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+def _jupyter() -> str:
+    """The jupyter beside this Python, as one would type it here."""
+    beside = Path(sys.executable).with_name("jupyter")
+    return os.path.relpath(beside) if beside.exists() else "jupyter"

@@ -1,0 +1,103 @@
+"""The explorers of the chapters: which figure, which sliders, which sentence."""
+
+from __future__ import annotations
+
+import torch
+
+from simplex_lab import plots
+from simplex_lab.tasks import Match, match3_partners
+from simplex_lab.widgets import Slider, explorer
+from simplex_lab.windows import visible, visible_pairs
+
+WORDS = ("the", "cat", "that", "we", "fed", "sleeps")
+
+
+def match3_explorer(task: Match) -> None:
+    """Chapter 00: sequences of Match3 with the triangles that end at one position."""
+
+    def look(sequence, i):
+        x, _ = task.sample(1, torch.Generator().manual_seed(sequence))
+        return x[0], match3_partners(x[0], i, task.modulus)
+
+    def draw(sequence, i):
+        x, partners = look(sequence, i)
+        return plots.match_sequence(x, task.modulus, i, partners)
+
+    def say(sequence, i):
+        x, partners = look(sequence, i)
+        pairs = i * (i - 1) // 2
+        found = f"{len(partners)} of them sum with it to a multiple of {task.modulus}: label {int(bool(partners))}"
+        return f"Token {int(x[i])} at position {i} has {pairs} pairs of earlier tokens. {found}."
+
+    explorer(
+        draw,
+        say,
+        sequence=Slider("sequence", 3, 0, 20),
+        i=Slider("query position i", task.n - 3, 0, task.n - 1),
+    )
+
+
+def weights_explorer(seed: int = 5) -> None:
+    """Chapter 01: a weight matrix under its mask and scale."""
+    gen = torch.Generator().manual_seed(seed)
+    S, D = len(WORDS), 8
+    q, k = torch.randn(S, D, generator=gen), torch.randn(S, D, generator=gen)
+    masks = {
+        "none": visible(S, causal=False),
+        "causal": visible(S),
+        "causal, window w = 2": visible(S, 2),
+    }
+
+    def weights(mask, gain):
+        return (gain * (q @ k.T) * D**-0.5).masked_fill(~masks[mask], -torch.inf).softmax(-1)
+
+    def draw(i, mask, gain):
+        return plots.weight_matrix(weights(mask, gain), row=i, tokens=WORDS)
+
+    def say(i, mask, gain):
+        row = weights(mask, gain)[i]
+        top = int(row.argmax())
+        return (
+            f"Query {i} ({WORDS[i]}) sees {int(masks[mask][i].sum())} of {S} keys. Its weights sum to {row.sum():.2f}; "
+            f"the largest, {row[top]:.2f}, goes to key {top} ({WORDS[top]})."
+        )
+
+    explorer(
+        draw,
+        say,
+        i=Slider("query i", 4, 0, S - 1),
+        mask=Slider("mask", "causal", options=tuple(masks)),
+        gain=Slider("logits times", 1.5, 0.0, 8.0, 0.5),
+    )
+
+
+def cube_explorer(S: int = 12, D: int = 8, seed: int = 1) -> None:
+    """Chapter 03: one slice of the weight cube, the (j, k) plane of a query, under two windows."""
+    gen = torch.Generator().manual_seed(seed)
+    q, k1, k2 = (torch.randn(S, D, generator=gen) for _ in range(3))
+    A = torch.einsum("id,jd,kd->ijk", q, k1, k2) * D**-0.5
+
+    def weights(w1, w2, gain):
+        hidden = ~visible_pairs(S, w1, w2)
+        return (gain * A).masked_fill(hidden, -torch.inf).flatten(1).softmax(-1).view(S, S, S)
+
+    def draw(i, w1, w2, gain):
+        return plots.pair_plane(weights(w1, w2, gain), i, w1=w1, w2=w2)
+
+    def say(i, w1, w2, gain):
+        plane = weights(w1, w2, gain)[i]
+        seen = int(visible_pairs(S, w1, w2)[i].sum())
+        j, k = divmod(int(plane.argmax()), S)
+        return (
+            f"Query {i} sees {seen} pairs (j, k). Their weights sum to {plane.sum():.2f}; the largest, {plane.max():.2f}, "
+            f"goes to the pair j={j}, k={k}."
+        )
+
+    explorer(
+        draw,
+        say,
+        i=Slider("query i", 9, 0, S - 1),
+        w1=Slider("window w1 (for j)", 8, 1, S),
+        w2=Slider("window w2 (for k)", 5, 1, S),
+        gain=Slider("logits times", 2.0, 0.0, 8.0, 0.5),
+    )
