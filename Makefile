@@ -1,0 +1,75 @@
+# `make` lists the targets. Only make and a POSIX shell are needed; every target can be run again at any time.
+#
+#   PYTHON=python3.12   the Python to make the environment with        TORCH_INDEX=URL   take torch from this package index
+#   JOBS=2              test processes                                 LAB_ARGS="..."    more arguments for JupyterLab
+
+VENV = .venv
+BIN = $(VENV)/bin
+JOBS = 2
+RUFF_PATHS = simplex_lab kernels tools tests chapters/src solutions/src
+
+# Notebooks run as a learner runs them: no TRITON_INTERPRET from outside, and a progress file that is nobody's own.
+IN_CLEAN_HOME = unset TRITON_INTERPRET; SIMPLEX_LAB_HOME=$$(mktemp -d) && export SIMPLEX_LAB_HOME && trap 'rm -rf "$$SIMPLEX_LAB_HOME"' EXIT &&
+# pyproject.toml turns warnings into errors for our own tests; those of the notebooks' tools are not ours to fix.
+NBVAL = OMP_NUM_THREADS=1 $(BIN)/pytest -W default -p no:cacheprovider --nbval-sanitize-with tests/nbval_sanitize.cfg --nbval-current-env \
+	--nbval-cell-timeout 120 -n $(JOBS) --dist loadfile
+
+.DEFAULT_GOAL = help
+.NOTPARALLEL:
+.PHONY: help setup lab test test-unit test-notebooks test-browser test-gpu notebooks check lint clean
+
+help: ## list the targets
+	@echo "Simplex Lab:"
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' Makefile
+
+setup: ## make the environment in .venv, or do nothing if it is ready
+	@command -v "$${PYTHON:-python3}" >/dev/null || { echo "There is no $${PYTHON:-python3} here. Install Python 3.11 or newer, or say which to use: make lab PYTHON=python3.12"; exit 1; }
+	@"$${PYTHON:-python3}" tools/bootstrap.py $${PYTHON:+--this-python} $(VENV)
+
+lab: setup ## open JupyterLab at chapter 00
+	@echo "Opening JupyterLab at chapter 00. Ctrl-C here stops it."
+	@if [ "$$(id -u)" = 0 ]; then root=--allow-root; else root=; fi; \
+	exec $(BIN)/jupyter-lab chapters/00_start_here.ipynb $$root $(LAB_ARGS)
+
+test: lint check test-unit test-notebooks test-browser ## everything CI runs
+	@echo "All tests passed."
+
+test-unit: setup ## unit tests, and the wrong answers that every check must reject
+	@echo "Unit tests"
+	@OMP_NUM_THREADS=1 $(BIN)/pytest tests -m "not browser" -n $(JOBS) --dist loadfile
+
+test-notebooks: setup ## run every notebook and compare its outputs with the stored ones
+	@echo "Chapters and solutions: every cell runs, outputs as stored"
+	@$(IN_CLEAN_HOME) $(NBVAL) --nbval chapters solutions
+	@echo "Exercises, unsolved: every cell runs"
+	@$(IN_CLEAN_HOME) $(NBVAL) --nbval-lax exercises
+
+test-browser: setup ## JupyterLab in a real browser
+	@echo "JupyterLab in headless Chromium"
+	@$(BIN)/pytest tests -m browser
+
+test-gpu: setup ## the tests that need a CUDA device
+	@$(BIN)/python -c "import sys, torch; sys.exit(not torch.cuda.is_available())" || { \
+	echo "=================================================================="; \
+	echo "NO CUDA DEVICE: torch sees none, so not one GPU test was run."; \
+	echo "(A driver but no device? '$(BIN)/simplex-lab doctor' says which torch build this is.)"; \
+	echo "=================================================================="; exit 1; }
+	@echo "Tests on the GPU"
+	@$(BIN)/pytest tests -m gpu
+
+notebooks: setup ## rebuild the notebooks whose sources changed
+	@echo "Building notebooks"
+	@$(BIN)/python tools/build.py
+
+check: setup ## the stored notebooks match their sources
+	@echo "Checking notebooks against their sources"
+	@$(BIN)/python tools/build.py --check
+
+lint: setup ## ruff: errors and formatting
+	@echo "Linting"
+	@$(BIN)/ruff check $(RUFF_PATHS)
+	@$(BIN)/ruff format --check $(RUFF_PATHS)
+
+clean: ## remove the environment and caches; your answers in work/ stay
+	@echo "Removing $(VENV), caches and build leftovers (work/ stays)"
+	@rm -rf $(VENV) .build build dist .pytest_cache .ruff_cache .hypothesis
