@@ -174,7 +174,7 @@ def test_ci_and_tools_name_the_same_python():
     versions = yaml.safe_load((ROOT / ".github/workflows/ci.yml").read_text())["jobs"]["test"]["strategy"]["matrix"]["python"]
     assert versions[0] == oldest
     assert all(python_range(PYPROJECT).contains(version) for version in versions)
-    assert bootstrap().OLDEST == tuple(int(part) for part in oldest.split("."))
+    assert tuple(int(part) for part in oldest.split(".")) == bootstrap().OLDEST
     assert tomllib.loads(PYPROJECT)["tool"]["ruff"]["target-version"] == "py" + oldest.replace(".", "")
 
 
