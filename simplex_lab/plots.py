@@ -73,8 +73,8 @@ def edge_and_triangle() -> Figure:
 
 def match_sequence(tokens, modulus: int, i: int, partners: list[tuple[int, int]]) -> Figure:
     """A sequence with query ``i``; each pair ``(j, k)`` in ``partners`` closes a triangle that sums to a multiple of ``modulus``."""
-    fig, ax = plt.subplots(figsize=(8, 3.4))
-    n, apex, shown = len(tokens), 1.75, partners[:3]
+    fig, ax = plt.subplots(figsize=(8, 3.8))
+    n, apex, shown = len(tokens), 2.5, partners[:3]
     for j, k in shown:
         corners = [(i, apex), (j, 0), (k, 0)]
         ax.add_patch(Polygon(corners, closed=True, facecolor=SIMPLICIAL, alpha=0.16, edgecolor=SIMPLICIAL, lw=1.6))
@@ -101,7 +101,7 @@ def match_sequence(tokens, modulus: int, i: int, partners: list[tuple[int, int]]
     ax.text(-0.7, -0.62, "position", ha="right", va="center", fontsize=9, color="#555555")
     ax.text(-0.7, 0, "token", ha="right", va="center", fontsize=10)
     ax.set_xlim(-2.0, n - 0.4)
-    ax.set_ylim(-2.95, 2.15)
+    ax.set_ylim(-2.8, 2.9)
     ax.set_aspect("equal")
     ax.axis("off")
     return fig
@@ -132,8 +132,8 @@ def accuracy_curves(arms: dict[str, list[tuple[list[int], list[float]]]], guess:
         every = max(1, len(tokens) // 8)
         ax.plot(tokens, median, color=colour, marker=marker, markevery=every, markersize=6, linestyle=line)
         ends.append((median[-1], tokens[-1], arm, text))
-    ax.axhline(guess, **REFERENCE)
     right = ends[0][1]
+    ax.plot([0, right], [guess, guess], **REFERENCE)
     ends.append((guess, right, f"position guess, {guess:.3f}", "black"))
     heights = _spread([e[0] for e in ends], gap=0.02)
     for (_, x, arm, text), y in zip(ends, heights, strict=True):

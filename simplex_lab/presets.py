@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
+import torch
+
 from simplex_lab import records
 from simplex_lab.model import ModelConfig, match_parameters, parameter_count
 from simplex_lab.tasks import Match
@@ -48,6 +50,7 @@ PRESETS = {"chapter00": (), "chapter00_rates": RATES}
 
 def record(preset: str, seeds: int, out: str | None = None, say=print) -> str:
     """Run a preset and write ``results/<preset>.csv``: accuracy along the tokens (for a grid of rates, only the last) and seconds."""
+    torch.set_num_threads(1)  # more threads gain nothing for models this small, and slow each other down on a busy machine
     command = f"simplex-lab train --preset {preset} --seeds {seeds}"
     source, rows = records.provenance(command), []
     for arm, config in runs(preset, seeds):

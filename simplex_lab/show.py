@@ -44,10 +44,14 @@ def show_figure(fig, alt: str, *, caption: str = "") -> None:
 
 
 def png(fig, dpi: int = 192) -> bytes:
-    """The figure as PNG on opaque white, without a time stamp, so that the same figure gives the same bytes."""
-    buffer = io.BytesIO()
-    fig.savefig(buffer, format="png", dpi=dpi, facecolor="white", metadata={"Software": None})
-    return buffer.getvalue()
+    """The figure as PNG on opaque white, with 256 colours (a third of the bytes) and no time stamp: same figure, same bytes."""
+    from PIL import Image
+
+    full, small = io.BytesIO(), io.BytesIO()
+    fig.savefig(full, format="png", dpi=dpi, facecolor="white", pil_kwargs={"compress_level": 0})
+    palette = Image.open(full).convert("RGB").quantize(256, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
+    palette.save(small, "png")
+    return small.getvalue()
 
 
 def _without_docstring(code: str) -> str:

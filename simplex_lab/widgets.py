@@ -46,7 +46,7 @@ def explorer(draw: Callable, say: Callable[..., str], **sliders: Slider):
     def redraw(_=None):
         values = {name: c.value for name, c in controls.items()}
         fig, text = draw(**values), say(**values)
-        data, width = png(fig, dpi=144), int(fig.get_figwidth() * 96)
+        data, width = png(fig, dpi=120), int(fig.get_figwidth() * 96)
         plt.close(fig)
         source = base64.b64encode(data).decode()
         alt = html.escape(text, quote=True)

@@ -1,0 +1,19 @@
+"""Masking j makes the layer causal.
+
+exercise: 03.4
+rung: hand
+diagnosis: k-sees-the-future
+"""
+
+import torch
+
+
+def two_simplicial_attention(q, k1, k2, v1, v2, w1, w2):
+    S, D = q.shape
+    i, t = torch.arange(S)[:, None], torch.arange(S)[None, :]
+    see1 = (t <= i) & (t > i - w1)
+    see2 = torch.ones(S, S, dtype=torch.bool)
+    A = torch.einsum("id,jd,kd->ijk", q, k1, k2) * D**-0.5
+    A = A.masked_fill(~(see1[:, :, None] & see2[:, None, :]), -torch.inf)
+    P = A.flatten(1).softmax(-1).view_as(A)
+    return torch.einsum("ijk,jd,kd->id", P, v1, v2)
