@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 import re
 
 import pytest
@@ -32,7 +33,7 @@ def describe(item, error: BaseException) -> dict:
     traceback = getattr(error, "inner_traceback", None) or ""
     detail = difference(item) if "differ" in str(error) else [line for line in ANSI.sub("", traceback).splitlines() if line.strip()]
     return {
-        "notebook": item.nodeid.split("::")[0],
+        "notebook": os.path.relpath(item.path, item.config.rootpath),
         "cell": index + 1,
         "nbval": item.name,
         "line": source_line(item, index),
@@ -111,7 +112,7 @@ def summary(found: list[dict]) -> list[str]:
     for cell in sorted(found, key=lambda cell: (cell["notebook"], cell["cell"])):
         by_notebook.setdefault(cell["notebook"], []).append(cell)
     others = [
-        f"also broken: {notebook}: cells {', '.join(str(c['cell']) for c in rest)}"
+        f"also broken: {notebook}: cells {listed([c['cell'] for c in rest])}"
         for n, (notebook, cells) in enumerate(by_notebook.items())
         if (rest := cells[1:] if n < IN_FULL else cells)
     ]
@@ -119,7 +120,12 @@ def summary(found: list[dict]) -> list[str]:
     firsts = [cells[0] for cells in by_notebook.values()][:IN_FULL]
     room = (LINES - len(others) - 1) // len(firsts)
     blocks = [line[:200] for cell in firsts for line in block(cell, room)]
-    return [f"{len(found)} broken notebook cells, {len(by_notebook)} notebooks", *others, *blocks]
+    return [f"Broken notebook cells: {len(found)}, in notebooks: {len(by_notebook)}", *others, *blocks]
+
+
+def listed(numbers: list[int]) -> str:
+    """A few numbers as they are, many by the first, the last and how many."""
+    return ", ".join(str(n) for n in numbers) if len(numbers) <= 8 else f"{numbers[0]} to {numbers[-1]} ({len(numbers)} of them)"
 
 
 def block(cell: dict, room: int) -> list[str]:
