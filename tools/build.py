@@ -118,7 +118,7 @@ def opt_outs(jobs: list[Job]) -> list[str]:
         for n, cell in enumerate(job.notebook.cells, start=1):
             if OPT_OUT in cell.metadata.get("tags", []):
                 lines.append(f"  {job.source.notebook}: cell {n}{check.cell_line(job.source, cell)}: {cell.source.splitlines()[0]}")
-    return [f"{len(lines)} cells whose output is not compared ({OPT_OUT}):", *lines] if lines else []
+    return [f"Cells whose output is not compared ({OPT_OUT}): {len(lines)}", *lines] if lines else []
 
 
 def main(argv: list[str] | None = None, expand: Expander = default_expander) -> int:

@@ -17,6 +17,7 @@ NOTEBOOK_BYTES = 1_000_000
 MARKDOWN_WORDS = 120
 CODE_LINES = 15
 SHORT = 12
+BINARY = ("image/png", "image/jpeg", "buffers")
 IMAGES = ("image/png", "image/jpeg", "image/svg+xml")
 PATH = r"[^\s\"'<>)]*"
 MACHINE = re.compile(rf"(?<![\w.~-])(/home/|/Users/|/root/|/tmp/|/var/folders/|[A-Z]:\\Users\\){PATH}|\bipykernel_\d+{PATH}")
@@ -44,7 +45,7 @@ def _strings(value) -> Iterator[str]:
     if isinstance(value, str):
         yield value
     elif isinstance(value, dict):
-        yield from (text for key, part in value.items() if key not in (*IMAGES, "buffers") for text in _strings(part))
+        yield from (text for key, part in value.items() if key not in BINARY for text in _strings(part))
     elif isinstance(value, list):
         yield from (text for part in value for text in _strings(part))
 

@@ -50,7 +50,9 @@ async def execute(notebook: NotebookNode, folder: Path, name: str, timeout: floa
         try:
             await client.async_execute(env=kernel_environment(home))
         except CellExecutionError as error:
-            raise CellFailed(reached[0], ANSI.sub("", error.traceback).strip()) from error
+            errors = [out.traceback for out in notebook.cells[reached[0]].outputs if out.output_type == "error"]
+            traceback = "\n".join(errors[-1]) if errors else error.traceback
+            raise CellFailed(reached[0], ANSI.sub("", traceback).strip()) from error
         except (CellTimeoutError, DeadKernelError) as error:
             raise CellFailed(reached[0], f"{type(error).__name__}: {str(error).splitlines()[0]} (limit {timeout:g} s a cell)") from error
     widgets = notebook.metadata.get("widgets")

@@ -7,18 +7,22 @@ import tempfile
 
 import pytest
 
-HOMES = pytest.StashKey[tempfile.TemporaryDirectory]()
+SEEN = pytest.StashKey[bool]()
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_runtest_setup(item: pytest.Item) -> None:
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item):
     """Before the first cell of a notebook starts the kernel: a fresh progress folder, and one thread a worker."""
-    if not hasattr(item, "cell_num") or HOMES in item.parent.stash:
-        return
-    home = item.parent.stash[HOMES] = tempfile.TemporaryDirectory()
+    if not hasattr(item, "cell_num") or SEEN in item.parent.stash:
+        return (yield)
+    item.parent.stash[SEEN] = True
+    home = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
     os.environ["SIMPLEX_LAB_HOME"] = home.name
     os.environ["PYDEVD_DISABLE_FILE_VALIDATION"] = "1"
     os.environ.pop("TRITON_INTERPRET", None)
     os.environ.pop("MPLBACKEND", None)
     if "PYTEST_XDIST_WORKER" in os.environ:
         os.environ["OMP_NUM_THREADS"] = "1"
+    result = yield
+    item.parent.addfinalizer(home.cleanup)
+    return result

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from tools.notebooks import Source, SourceError
 
+# Raise it when a change in tools/ changes what a build stores: every notebook is then stale.
 BUILDER_VERSION = "1"
 PACKAGES = {"simplex_lab": "simplex_lab", "simplex_kernels": "kernels/simplex_kernels"}
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
