@@ -8,11 +8,10 @@ BIN = $(VENV)/bin
 JOBS = 2
 RUFF_PATHS = simplex_lab kernels tools tests chapters/src solutions/src
 
-# Notebooks run as a learner runs them: no TRITON_INTERPRET from outside, and a progress file that is nobody's own.
-IN_CLEAN_HOME = unset TRITON_INTERPRET; SIMPLEX_LAB_HOME=$$(mktemp -d) && export SIMPLEX_LAB_HOME && trap 'rm -rf "$$SIMPLEX_LAB_HOME"' EXIT &&
-# pyproject.toml turns warnings into errors for our own tests; those of the notebooks' tools are not ours to fix.
-NBVAL = OMP_NUM_THREADS=1 $(BIN)/pytest -W default -p no:cacheprovider --nbval-sanitize-with tests/nbval_sanitize.cfg --nbval-current-env \
-	--nbval-cell-timeout 120 -n $(JOBS) --dist loadfile
+# tools.nbval_env runs notebooks as a learner does: TRITON_INTERPRET unset, a progress file that is nobody's own. tools.nbval_summary ends
+# the output with the broken cell. pyproject.toml turns warnings into errors for our own tests; those of the notebooks' tools are not ours.
+NBVAL = OMP_NUM_THREADS=1 $(BIN)/pytest -W default -p no:cacheprovider -p tools.nbval_env -p tools.nbval_summary \
+	--nbval-sanitize-with tests/nbval_sanitize.cfg --nbval-current-env --nbval-cell-timeout 120 -n $(JOBS) --dist loadfile
 
 .DEFAULT_GOAL = help
 .NOTPARALLEL:
@@ -40,9 +39,9 @@ test-unit: setup ## unit tests, and the wrong answers that every check must reje
 
 test-notebooks: setup ## run every notebook and compare its outputs with the stored ones
 	@echo "Chapters and solutions: every cell runs, outputs as stored"
-	@$(IN_CLEAN_HOME) $(NBVAL) --nbval chapters solutions
+	@$(NBVAL) --nbval chapters solutions
 	@echo "Exercises, unsolved: every cell runs"
-	@$(IN_CLEAN_HOME) $(NBVAL) --nbval-lax exercises
+	@$(NBVAL) --nbval-lax exercises
 
 test-browser: setup ## JupyterLab in a real browser
 	@echo "JupyterLab in headless Chromium"

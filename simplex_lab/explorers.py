@@ -9,7 +9,7 @@ from simplex_lab.tasks import Match, match3_partners
 from simplex_lab.widgets import Slider, explorer
 from simplex_lab.windows import visible, visible_pairs
 
-WORDS = ("the", "cat", "that", "we", "fed", "sleeps")
+WORDS = ("the", "cat", "that", "we", "fed", "naps")
 
 
 def match3_explorer(task: Match) -> None:

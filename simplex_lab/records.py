@@ -82,6 +82,17 @@ def read(path: str | Path) -> list[dict]:
         return [dict(r, config=json.loads(r["config"]), seed=int(r["seed"]), value=float(r["value"])) for r in reader]
 
 
+def final(rows: Iterable[Mapping], metric: str, **config) -> list[float]:
+    """The last value of ``metric`` for each seed, among the rows whose config holds all of ``config``, in the order of the seeds."""
+    last: dict[int, tuple[int, float]] = {}
+    for r in rows:
+        if r["metric"] == metric and config.items() <= r["config"].items():
+            tokens = r["config"].get("tokens", 0)
+            if tokens >= last.get(r["seed"], (0, 0.0))[0]:
+                last[r["seed"]] = (tokens, r["value"])
+    return [last[seed][1] for seed in sorted(last)]
+
+
 def project_commit() -> str:
     """Short hash of the project's commit, with ``+`` when tracked files have changed since; empty outside a checkout."""
     commit = _output("git", "-C", str(ROOT), "rev-parse", "--short", "HEAD")

@@ -87,12 +87,11 @@ def train_with_bar(label: str, config: TrainConfig) -> History:
     """:func:`train` behind a progress bar that shows tokens and accuracy."""
     from tqdm import tqdm
 
-    with tqdm(
-        total=config.steps, desc=f"{label:22s}", ncols=96, file=sys.stdout, bar_format="{desc} {bar} {n_fmt}/{total_fmt} {postfix}"
-    ) as bar:
+    form = "{desc} {bar} {n_fmt}/{total_fmt}{postfix}"
+    with tqdm(total=config.steps, desc=f"{label:21s}", ncols=80, file=sys.stdout, bar_format=form) as bar:
 
         def show(step: int, history: History) -> None:
-            bar.set_postfix_str(f"accuracy {history.accuracy[-1]:.3f}  {history.seconds:.0f} s", refresh=False)
+            bar.set_postfix_str(f"accuracy {history.accuracy[-1]:.3f}", refresh=False)
             bar.update(step - bar.n)
 
         return train(config, show)

@@ -21,6 +21,8 @@ from simplex_lab.doctor import doctor
 _ = doctor()
 
 # %%
+from statistics import median
+
 import torch
 
 from simplex_lab import plots, presets, records
@@ -42,7 +44,8 @@ plots.style()
 # %%
 show_figure(
     plots.edge_and_triangle(),
-    "Left: tokens i and j joined by an edge, with one dot-product score. Right: tokens i, j and k as corners of a filled triangle with one score.",
+    "Left: tokens i and j joined by an edge, with one dot-product score. "
+    "Right: tokens i, j and k as corners of a filled triangle with one score.",
 )
 
 # %% [markdown]
@@ -62,7 +65,9 @@ show_figure(
 
 # %%
 x = torch.tensor([[5, 9, 1, 13, 9]])
-predict_last = predict("x = 5, 9, 1, 13, 9. What is the label of the last token, the second 9?", "0", "1")
+predict_last = predict(
+    "x = 5, 9, 1, 13, 9. What is the label of the last token, the second 9?", "0", "1"
+)
 
 # %%
 labels = match3_labels(x, modulus=23)[0].int().tolist()
@@ -95,7 +100,8 @@ match3_explorer(task)
 # %%
 arms = presets.chapter00(seed=0)
 for arm, config in arms.items():
-    print(f"{arm:22s}  {parameter_count(config.model):,} parameters  {config.tokens:,} tokens  learning rate {config.lr}")
+    size = f"{parameter_count(config.model):,} parameters  {config.tokens:,} tokens"
+    print(f"{arm:22s}  {size}  learning rate {config.lr}")
 
 # %% [markdown]
 # Each arm has its own learning rate: the best of four, tried with five seeds each. That grid is recorded in `results/chapter00_rates.csv`. A
@@ -113,7 +119,9 @@ show_source(presets.chapter00)
 # %%
 guess = task.guess_accuracy()
 print(f"accuracy of the best guess from the position alone: {guess:.3f}")
-question = f"After {config.tokens:,} tokens, how far above that guess is the best dot-product model?"
+question = (
+    f"After {config.tokens:,} tokens, how far above that guess is the best dot-product model?"
+)
 winner = predict(question, "less than 0.05", "0.05 to 0.10", "more than 0.10")
 
 # %% [markdown]
@@ -127,14 +135,16 @@ histories = {arm: train_with_bar(arm, config) for arm, config in arms.items()}
 curves = {arm: [(h.tokens, h.accuracy)] for arm, h in histories.items()}
 final = ", ".join(f"{arm} {h.accuracy[-1]:.2f}" for arm, h in histories.items())
 show_figure(
-    plots.accuracy_curves(curves, guess), f"Accuracy against training tokens for three models. At the end: {final}; guess {guess:.2f}."
+    plots.accuracy_curves(curves, guess),
+    f"Accuracy against training tokens for three models. At the end: {final}; guess {guess:.2f}.",
 )
 
 # %%
 simplicial = histories["2-simplicial, 1 layer"].accuracy[-1]
 best_dot = max(h.accuracy[-1] for arm, h in histories.items() if arm.startswith("dot"))
 assert simplicial > best_dot + 0.10, (simplicial, best_dot)
-winner.reveal("less than 0.05" if best_dot < guess + 0.05 else "0.05 to 0.10" if best_dot < guess + 0.10 else "more than 0.10")
+gap = best_dot - guess
+winner.reveal(winner.options[(gap >= 0.05) + (gap >= 0.10)])
 print("The 2-simplicial layer ends more than 0.10 above the best dot-product model.")
 
 # %% [markdown]
@@ -145,13 +155,13 @@ print("The 2-simplicial layer ends more than 0.10 above the best dot-product mod
 
 # %%
 rows = records.read("chapter00.csv")
-accuracy = {arm: {} for arm in arms}
-for r in rows:
-    if r["metric"] == "accuracy":
-        accuracy[r["config"]["arm"]].setdefault(r["seed"], []).append(r["value"])
-last = {arm: [values[-1] for values in seeds.values()] for arm, seeds in accuracy.items()}
+last = {arm: records.final(rows, "accuracy", arm=arm) for arm in arms}
 spans = "; ".join(f"{arm} {min(v):.3f} to {max(v):.3f}" for arm, v in last.items())
-show_figure(plots.seed_strip(last, guess), f"Final accuracy of five seeds: {spans}.", caption="Record: `results/chapter00.csv`")
+show_figure(
+    plots.seed_strip(last, guess),
+    f"Final accuracy of five seeds: {spans}.",
+    caption="Record: `results/chapter00.csv`",
+)
 
 # %% [markdown]
 # ## What it cost
@@ -160,10 +170,10 @@ show_figure(plots.seed_strip(last, guess), f"Final accuracy of five seeds: {span
 # computes 12 times as many scores as a dot-product layer. What did that cost in time?
 
 # %%
-seconds = {arm: sorted(r["value"] for r in rows if r["metric"] == "training time" and r["config"]["arm"] == arm) for arm in arms}
-middle = {arm: values[len(values) // 2] for arm, values in seconds.items()}
-for arm, value in middle.items():
-    print(f"{arm:22s}  {value:5.1f} s  {value / middle['dot product, 1 layer']:.1f} times the one-layer dot-product model")
+seconds = {arm: median(records.final(rows, "training time", arm=arm)) for arm in arms}
+for arm, value in seconds.items():
+    ratio = value / seconds["dot product, 1 layer"]
+    print(f"{arm:22s}  {value:5.1f} s  {ratio:.1f} times the one-layer dot-product model")
 
 # %% [markdown]
 # So the purple curve is bought with compute. The paper's claim is about **tokens**: when data runs out before compute does, a model that learns

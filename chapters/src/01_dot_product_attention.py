@@ -31,7 +31,7 @@ gen = torch.Generator().manual_seed(5)
 q6, k6 = torch.randn(6, 8, generator=gen), torch.randn(6, 8, generator=gen)
 P6 = (1.5 * q6 @ k6.T * 8**-0.5).masked_fill(~windows.visible(6), -torch.inf).softmax(-1)
 show_figure(
-    plots.weight_matrix(P6, row=4, tokens=["the", "cat", "that", "we", "fed", "sleeps"]),
+    plots.weight_matrix(P6, row=4, tokens=["the", "cat", "that", "we", "fed", "naps"]),
     "Heatmap of causal attention weights for six tokens; the upper right corner is zero. Query 4 is framed and shown as bars that sum to 1.",
 )
 
@@ -53,7 +53,9 @@ v = torch.tensor([[10.0, 0.0], [0.0, 10.0], [5.0, 5.0]])
 # It says how well what *i* looks for fits what *j* offers. Shapes: `[S, D]` and `[S, D]` give `[S, S]`.
 
 # %%
-shape = predict("q is [3, 2] and k is [3, 2]. What shape does q @ k.T have?", "[3, 2]", "[2, 2]", "[3, 3]")
+shape = predict(
+    "q is [3, 2] and k is [3, 2]. What shape does q @ k.T have?", "[3, 2]", "[2, 2]", "[3, 3]"
+)
 
 # %%
 A = q @ k.T * q.shape[-1] ** -0.5
@@ -91,7 +93,9 @@ for D in (4, 64, 1024):
     queries, keys = torch.randn(500, D, generator=gen), torch.randn(64, D, generator=gen)
     raw = queries @ keys.T
     top = [x.softmax(-1).amax(-1).median().item() for x in (raw, raw * D**-0.5)]
-    print(f"{D:4d}   {raw.std().item():6.1f}   {raw.std().item() * D**-0.5:14.2f}   {top[0]:24.2f}   {top[1]:6.2f}")
+    print(
+        f"{D:4d}   {raw.std().item():6.1f}   {raw.std().item() * D**-0.5:14.2f}   {top[0]:24.2f}   {top[1]:6.2f}"
+    )
 
 # %% [markdown]
 # Without the scale, a head with 1024 channels picks one key before it has learnt anything, and the gradient through the other weights is
@@ -172,14 +176,22 @@ weights_explorer()
 
 # %%
 owner = predict(
-    "H = 4 query heads share Hkv = 2 key heads. Which key heads do query heads 0, 1, 2, 3 read?", "0 1 0 1", "0 0 1 1", "0 1 2 3"
+    "H = 4 query heads share Hkv = 2 key heads. Which key heads do query heads 0, 1, 2, 3 read?",
+    "0 1 0 1",
+    "0 0 1 1",
+    "0 1 2 3",
 )
 
 # %%
 H, Hkv = 4, 2
 owner.reveal(" ".join(str(h // (H // Hkv)) for h in range(H)))
 names = torch.arange(Hkv)
-print("repeat_interleave", names.repeat_interleave(H // Hkv).tolist(), " repeat", names.repeat(H // Hkv).tolist())
+print(
+    "repeat_interleave",
+    names.repeat_interleave(H // Hkv).tolist(),
+    " repeat",
+    names.repeat(H // Hkv).tolist(),
+)
 
 # %% [markdown]
 # `repeat` gives the other order, with the right shape and without an error. It is one of the most common bugs in attention code, and
@@ -199,7 +211,10 @@ ours = reference.dot_product(q4, k2, v2).o
 torchs = torch.nn.functional.scaled_dot_product_attention(
     *(x.transpose(1, 2) for x in (q4, k2, v2)), is_causal=True, enable_gqa=True
 ).transpose(1, 2)
-print("largest difference to PyTorch's own layer is below 1e-12:", bool((ours - torchs).abs().max() < 1e-12))
+print(
+    "largest difference to PyTorch's own layer is below 1e-12:",
+    bool((ours - torchs).abs().max() < 1e-12),
+)
 
 # %% [markdown]
 # ## What the matrix costs
@@ -207,7 +222,12 @@ print("largest difference to PyTorch's own layer is below 1e-12:", bool((ours - 
 # Every query scores every key: S² numbers a head. Twice the context, four times the matrix. How far does that go?
 
 # %%
-room = predict("8 heads, fp32, S = 32,768: how much memory do the logits of one sequence take?", "34 MB", "1.1 GB", "34 GB")
+room = predict(
+    "8 heads, fp32, S = 32,768: how much memory do the logits of one sequence take?",
+    "34 MB",
+    "1.1 GB",
+    "34 GB",
+)
 
 # %%
 bytes_32k = windows.logits_bytes(32768, 8, order=2)

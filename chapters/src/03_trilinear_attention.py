@@ -32,11 +32,14 @@ torch.set_printoptions(precision=3, sci_mode=False)
 # %%
 gen = torch.Generator().manual_seed(1)
 q12, a12, b12 = (torch.randn(12, 8, generator=gen) for _ in range(3))
-cube = (2 * torch.einsum("id,jd,kd->ijk", q12, a12, b12) * 8**-0.5).masked_fill(~windows.visible_pairs(12, 8, 5), -torch.inf)
+cube = (2 * torch.einsum("id,jd,kd->ijk", q12, a12, b12) * 8**-0.5).masked_fill(
+    ~windows.visible_pairs(12, 8, 5), -torch.inf
+)
 P12 = cube.flatten(1).softmax(-1).view(12, 12, 12)
 show_figure(
     plots.pair_plane(P12, 9, w1=8, w2=5),
-    "The weights of query 9 on the plane of pairs (j, k): a framed rectangle of 8 by 5 visible pairs, and bars with the sums over k and over j.",
+    "The weights of query 9 on the plane of pairs (j, k): a framed rectangle of 8 by 5 visible "
+    "pairs, and bars with the sums over k and over j.",
 )
 
 # %% [markdown]
@@ -104,7 +107,8 @@ for name, logits in (("sum of two edges", added), ("trilinear", A)):
 # The exponential of a sum is a product, so the plane of added scores is an outer product: *j* is chosen without looking at *k*. Such a layer can want
 # a certain *j* and a certain *k*. It cannot want a certain *j* only if *k* goes with it.
 #
-# The trilinear plane has full rank. That is the whole difference, and Match3 in chapter 00 needs exactly it.
+# The trilinear plane is not such a product: which *k* is best depends on *j*. That is the whole difference, and Match3 in chapter 00
+# needs exactly it.
 
 # %% [markdown]
 # ## One softmax, two indices
@@ -112,7 +116,13 @@ for name, logits in (("sum of two edges", added), ("trilinear", A)):
 # You have a score for every pair of tokens. For a query with five visible tokens that is 25 numbers. Where do the weights sum to one?
 
 # %%
-axes = predict("Over which axes must the softmax run, so that the layer can pick one pair?", "j", "k", "(j, k) together", "j, then k")
+axes = predict(
+    "Over which axes must the softmax run, so that the layer can pick one pair?",
+    "j",
+    "k",
+    "(j, k) together",
+    "j, then k",
+)
 
 # %%
 scores = torch.tensor([[0.0, 2.0], [2.0, 0.0]])  # j down, k across
@@ -151,11 +161,16 @@ print("output\n", o)
 # Why a product and not a sum? With a sum, *v2* of the wrong partner would still leak in. With a product, channel *d* passes only if both
 # tokens agree to it: one of them can be a gate for the other.
 #
-# It has a price: two values near zero give a product nearer to zero, and such a layer can be slow to start. And it has a special case
-# worth seeing. What is left when every second key and every second value is 1?
+# It has a price: two values near zero give a product much nearer to zero. And it has a special case worth seeing. What is left when every
+# second key and every second value is 1?
 
 # %%
-special = predict("k2 = 1 and v2 = 1 everywhere. What does the layer compute?", "nothing useful", "dot-product attention", "a mean of v1")
+special = predict(
+    "k2 = 1 and v2 = 1 everywhere. What does the layer compute?",
+    "nothing useful",
+    "dot-product attention",
+    "a mean of v1",
+)
 
 # %%
 gen = torch.Generator().manual_seed(0)
@@ -167,7 +182,8 @@ special.reveal("dot-product attention" if torch.allclose(two, one) else "a mean 
 
 # %% [markdown]
 # With k2 = 1 the score no longer depends on *k*, the weight of *j* is spread evenly over all *k*, and v2 = 1 adds it up again. So the
-# trilinear layer contains the dot-product layer. This is why adding 1 to v2 and a constant to k2 is a known remedy for a slow start.
+# trilinear layer contains the dot-product layer. The paper's kernel listing adds a constant to k2 and another to v2: a layer that starts
+# with small k2 and v2 then starts near dot-product attention.
 
 # %% [markdown]
 # ## What a query may see
@@ -203,7 +219,9 @@ cube_explorer()
 show_source(reference.two_simplicial)
 
 # %%
-ours = reference.two_simplicial(*(x[None, :, None].double() for x in (q, k1, k2, v1, v2)), causal=False).o[0, :, 0]
+ours = reference.two_simplicial(
+    *(x[None, :, None].double() for x in (q, k1, k2, v1, v2)), causal=False
+).o[0, :, 0]
 print("the same as our six lines:", torch.allclose(ours, o.double(), atol=1e-6))
 
 # %% [markdown]
@@ -214,49 +232,62 @@ print("the same as our six lines:", torch.allclose(ours, o.double(), atol=1e-6))
 
 # %%
 gen = torch.Generator().manual_seed(3)
-five = [torch.randn(1, 5, 2, 3, generator=gen, dtype=torch.float64, requires_grad=True) for _ in range(5)]
-print("autograd against differences:", torch.autograd.gradcheck(lambda *x: reference.two_simplicial(*x, w1=3, w2=2).o, five))
-o5, lse2 = reference.two_simplicial(*five, w1=3, w2=2)
+five = [torch.randn(1, 5, 2, 3, generator=gen, dtype=torch.float64) for _ in range(5)]
+five = [x.requires_grad_() for x in five]
+
+
+def layer(*x):
+    return reference.two_simplicial(*x, w1=3, w2=2)
+
+
+print("autograd against differences:", torch.autograd.gradcheck(lambda *x: layer(*x).o, five))
+
+# %%
+o5, lse2 = layer(*five)
 do = torch.randn(o5.shape, generator=gen, dtype=torch.float64)
 by_autograd = torch.autograd.grad(o5, five, do)
 by_hand = reference.two_simplicial_backward(*five, o5, lse2, do, w1=3, w2=2)
-print("by hand against autograd:   ", all(torch.allclose(a, b) for a, b in zip(by_autograd, by_hand, strict=True)))
+for name, one, other in zip(("q", "k1", "k2", "v1", "v2"), by_autograd, by_hand, strict=True):
+    print(f"d{name:2s} by hand agrees with autograd: {torch.allclose(one, other)}")
 
 # %% [markdown]
 # ## What it costs
 #
-# Now the bill. First count: the cube of logits has S³ numbers a head, and to form it by one matrix product we keep `q * k1`, which
-# has S² · D. Then measure: `memory_of` follows every tensor that PyTorch creates.
+# Now the bill. First count: the cube of logits has S³ numbers a head. Here S = 64, D = 16, and there are 2 heads. Then measure:
+# `memory_of` follows every tensor that PyTorch creates.
 
 # %%
-factor = predict(
-    "S = 64, D = 16, 2 heads. How many times the cube's own size does the layer need at its worst moment?", "1", "about 3", "about 16"
-)
+question = "How many times the cube's own size does a training step need at its worst moment?"
+factor = predict(question, "once", "2 to 4 times", "5 to 9 times", "16 times, that is D times")
 
 # %%
 S, H, D = 64, 2, 16
-inputs = [torch.randn(1, S, H, D) for _ in range(5)]
-cube_bytes = windows.logits_bytes(S, H, order=3)
-used = memory_of(lambda: reference.two_simplicial(*inputs))
-factor.reveal("about 3" if 2.5 < used.peak / cube_bytes < 3.6 else f"{used.peak / cube_bytes:.1f}")
+inputs = [torch.randn(1, S, H, D, requires_grad=True) for _ in range(5)]
+cube = windows.logits_bytes(S, H, order=3)
+forward = memory_of(lambda: reference.two_simplicial(*(x.detach() for x in inputs))).peak
+training = memory_of(lambda: reference.two_simplicial(*inputs).o.sum().backward()).peak
+factor.reveal(factor.options[sum(training / cube >= t for t in (2, 5, 10))])
+
+# %%
 show_figure(
-    plots.memory_bars({"S = 64": (cube_bytes, used.peak)}),
-    f"The cube of logits counts {cube_bytes / 1e6:.1f} MB; the layer needs {used.peak / 1e6:.1f} MB at its worst moment.",
+    plots.memory_bars({"forward": (cube, forward), "forward and backward": (cube, training)}),
+    f"The cube counts {cube / 1e6:.1f} MB. Measured at the worst moment: "
+    f"forward {forward / 1e6:.1f} MB, forward and backward {training / 1e6:.1f} MB.",
 )
 
 # %% [markdown]
-# The formula mentions the cube once. The code holds it several times over: before and after masking, and again as weights. Training keeps
-# some of them for the backward as well. And this is a sequence of 64 tokens.
+# The formula mentions the cube once. The code holds it more than once: before and after masking, and again as weights. The backward needs the weights
+# as well as their gradient. And this is a sequence of 64 tokens.
 
 # %%
 lengths = [128, 512, 2048, 8192, 32768]
-rows = {
-    f"{name}": [windows.logits_bytes(s, 8, order=order) for s in lengths]
-    for name, order in (("pairs, S x S", 2), ("triples, S x S x S", 3))
-}
+names = {"pairs, S x S": 2, "triples, S x S x S": 3}
+rows = {n: [windows.logits_bytes(s, 8, order=order) for s in lengths] for n, order in names.items()}
+machines = {"a laptop with 16 GB": 16e9, "one H200 with 141 GB": 141e9}
 show_figure(
-    plots.logits_memory(lengths, rows, {"a laptop with 16 GB": 16e9, "one H200 with 141 GB": 141e9}),
-    "Memory of the logits of 8 heads in fp32 on log axes: pairs reach 34 GB at 32k tokens, triples pass one H200 before 2048 tokens and reach 1 PB at 32k.",
+    plots.logits_memory(lengths, rows, machines),
+    "Memory of the logits of 8 heads in fp32 on log axes: pairs reach 34 GB at 32k tokens, "
+    "triples pass one H200 before 2048 tokens and reach 1 PB at 32k.",
 )
 
 # %% [markdown]
@@ -289,7 +320,7 @@ quiz("03")
 # - `A_ijk = sum_d q_id k1_jd k2_kd / sqrt(D)`: one number for a triple, not the sum of two edges.
 # - One softmax for each query, over all pairs (j, k) together.
 # - The value of a pair is `v1_j * v2_k`, channel by channel. With k2 = v2 = 1 you get dot-product attention back.
-# - The naive cube has S³ numbers a head, several times over. Nobody trains with it at length 8192.
+# - The naive cube has S³ numbers a head, several times over. With 8 heads it outgrows one H200 before 2,048 tokens.
 #
 # **Now do:** `simplex-lab start 03` copies [exercise 03](../exercises/03_trilinear_attention.ipynb) to your `work/` folder.
 #
