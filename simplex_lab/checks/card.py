@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from simplex_lab.checks.spec import Case, find
+from simplex_lab.checks.spec import Exercise, find
 
 
 def card(id: str) -> str:
@@ -19,11 +19,11 @@ def card(id: str) -> str:
         f"{e.objective}\n\n"
         f"Difficulty {level} · about {e.minutes} minutes · can be verified on: {e.verified}\n\n"
         f"| `{signature}` | shape | dtype | promise |\n|---|---|---|---|\n{rows}\n{back}\n\n"
-        f"On this small case\n\n```python\n{_inputs(e.hand, e.writes)}\n```\n\nit gives\n\n```\n{show(answer(e))}\n```"
+        f"On this small case\n\n```python\n{_inputs(e)}\n```\n\nit gives\n\n```\n{show(answer(e))}\n```"
     )
 
 
-def answer(e) -> torch.Tensor:
+def answer(e: Exercise) -> torch.Tensor:
     """The right output of the hand case, in fp64."""
     args = {n: v.double() if isinstance(v, torch.Tensor) and v.is_floating_point() else v for n, v in e.hand.args.items()}
     value = e.answer(**args)
@@ -48,14 +48,14 @@ def _shape(a) -> str:
     return f"`[{a.shape}]`" if a.shape else "a number"
 
 
-def _inputs(case: Case, writes: str | None) -> str:
+def _inputs(e: Exercise) -> str:
     out = []
-    for name, value in case.args.items():
+    for name, value in e.hand.args.items():
         if isinstance(value, torch.Tensor):
             text = show(value).replace("\n", "\n" + " " * (len(name) + 3 + len("torch.tensor(")))
             out.append(f"{name} = torch.tensor({text})")
         else:
             out.append(f"{name} = {value!r}")
-    if writes:
-        out.append(f"{writes} = a tensor of the output's shape, full of NaN")
+    if e.writes:
+        out.append(f"{e.writes} = torch.full({tuple(answer(e).shape)}, torch.nan)")
     return "\n".join(out)

@@ -85,8 +85,8 @@ K1 = Argument("k1", "S, D", "float", "first keys, index j")
 K2 = Argument("k2", "S, D", "float", "second keys, index k")
 V1 = Argument("v1", "S, D", "float", "values of the first keys")
 V2 = Argument("v2", "S, D", "float", "values of the second keys")
-W1 = Argument("w1", "", "int", "window for j: i - w1 < j <= i; may exceed S")
-W2 = Argument("w2", "", "int", "window for k: i - w2 < k <= i; may exceed S")
+W1 = Argument("w1", "", "int", "window for j: `i - w1 < j <= i`; may exceed S")
+W2 = Argument("w2", "", "int", "window for k: `i - w2 < k <= i`; may exceed S")
 
 HAND_KEYS = {
     "q": torch.tensor([[1.0, 0.0], [1.0, 2.0]]),
@@ -111,7 +111,7 @@ EXERCISES = (
         id="03.1",
         entry="fill_logits",
         title="trilinear logits, with loops",
-        objective="Fill out[i, j, k] = sum_d q[i, d] k1[j, d] k2[k, d] / sqrt(D) for every i, j and k. Loops are welcome here.",
+        objective="Fill `out[i, j, k] = sum_d q[i, d] k1[j, d] k2[k, d] / sqrt(D)` for every i, j and k. Loops are welcome here.",
         difficulty=1,
         minutes=10,
         arguments=(Q, K1, K2, Argument("out", "S, S, S", "float", "full of NaN; you write every entry")),
@@ -158,7 +158,7 @@ EXERCISES = (
         id="03.2",
         entry="joint_softmax",
         title="one softmax over the pair",
-        objective="Turn logits[i, j, k] into weights that sum to 1 over all pairs (j, k) of one query i. Hidden pairs come in as -inf.",
+        objective="Turn `logits[i, j, k]` into weights that sum to 1 over all pairs (j, k) of one query i. Hidden pairs come in as -inf.",
         difficulty=2,
         minutes=10,
         arguments=(Argument("logits", "S, S, S", "float", "index order i, j, k; -inf where hidden, never for a whole query"),),
@@ -211,7 +211,7 @@ EXERCISES = (
         id="03.3",
         entry="combine",
         title="values of a pair",
-        objective="Each pair (j, k) brings the elementwise product v1_j * v2_k. Sum them with the weights: o_i = sum_jk P_ijk (v1_j * v2_k).",
+        objective="Each pair (j, k) brings the elementwise product `v1_j * v2_k`. Sum them with the weights: `o_i = sum_jk P_ijk (v1_j * v2_k)`.",
         difficulty=2,
         minutes=10,
         arguments=(Argument("weights", "S, S, S", "float", "index order i, j, k; sums to 1 over (j, k)"), V1, V2),
@@ -326,7 +326,7 @@ EXERCISES = (
         id="03.5",
         entry="two_simplicial_heads",
         title="many heads, shared keys",
-        objective="The layer for H query heads over Hkv key/value heads: query head h reads key/value head h // (H // Hkv).",
+        objective="The layer for H query heads over Hkv key/value heads: query head `h` reads key/value head `h // (H // Hkv)`.",
         difficulty=3,
         minutes=20,
         arguments=(
