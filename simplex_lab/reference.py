@@ -51,6 +51,8 @@ def dot_product(q: Q, k: KV, v: KV, *, w: int | None = None, causal: bool = True
 
 def dot_product_backward(q, k, v, o, lse2, do, *, w=None, causal=True, scale=None) -> tuple[Tensor, Tensor, Tensor]:
     """Gradients ``(dq, dk, dv)`` for the gradient ``do`` of ``o``; the weights are recomputed from ``lse2``."""
+    _check(q, k=k, v=v)
+    _check_like(q, do=do)
     scale = q.shape[-1] ** -0.5 if scale is None else scale
     ks, vs = _share(k, q), _share(v, q)
     see = visible(q.shape[1], w, causal=causal, device=q.device)
@@ -112,6 +114,8 @@ def two_simplicial_backward(
     q, k1, k2, v1, v2, o, lse2, do, *, w1=None, w2=None, causal=True, scale=None, logits="trilinear"
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
     """Gradients ``(dq, dk1, dk2, dv1, dv2)`` (eqs 10 to 16, with the errata: weights P, not logits; the sum of eq. 15; the scale)."""
+    _check(q, k1=k1, k2=k2, v1=v1, v2=v2)
+    _check_like(q, do=do)
     scale = default_scale(q.shape[-1], logits) if scale is None else scale
     K1, K2, V1, V2 = (_share(x, q) for x in (k1, k2, v1, v2))
     see = visible_pairs(q.shape[1], w1, w2, causal=causal, device=q.device)
@@ -147,39 +151,36 @@ def default_scale(D: int, logits: str) -> float:
 
 
 class _Signed(NamedTuple):
-    """A channel permutation of a tensor with a sign: ``x`` is the permuted tensor, ``undo`` takes a gradient back."""
+    """Channels of a tensor, chosen and with a common sign: ``x`` holds them, ``undo`` takes a gradient back to all ``D`` channels."""
 
     x: Tensor
     index: Tensor
-    sign: Tensor
+    sign: int
+    D: int
 
     def undo(self, g: Tensor) -> Tensor:
-        return torch.zeros_like(g).index_add_(-1, self.index, g * self.sign)
+        return g.new_zeros(*g.shape[:-1], self.D).index_add_(-1, self.index, self.sign * g)
 
 
-def _permuted(x: Tensor, index: list[int], sign: list[int]) -> _Signed:
-    index, sign = torch.tensor(index, device=x.device), torch.tensor(sign, device=x.device, dtype=x.dtype)
-    return _Signed(x[..., index] * sign, index, sign)
+def _permuted(x: Tensor, index: list[int], sign: int = 1) -> _Signed:
+    chosen = torch.tensor(index, device=x.device, dtype=torch.long)
+    return _Signed(sign * x[..., chosen], chosen, sign, x.shape[-1])
 
 
 def _products(q, k1, k2, logits):
     """The form as a sum of plain trilinear products: one for ``"trilinear"``, two by the rule of Sarrus for ``"determinant"`` (eq. 8)."""
     D = q.shape[-1]
-    same, ones = list(range(D)), [1] * D
+    same = list(range(D))
     if logits == "trilinear":
-        return [(_permuted(q, same, ones), _permuted(k1, same, ones), _permuted(k2, same, ones))]
+        return [(_permuted(q, same), _permuted(k1, same), _permuted(k2, same))]
     if logits != "determinant":
         raise ValueError(f"logits={logits!r}: choose 'trilinear' or 'determinant'")
     whole = D - D % 3
     turn = [c - c % 3 + (c % 3 + 1) % 3 for c in range(whole)]  # (2, 3, 1) in every chunk
     back = [c - c % 3 + (c % 3 + 2) % 3 for c in range(whole)]  # (3, 1, 2) in every chunk
-    rest = list(range(whole, D))
-    plus = (_permuted(q, same, ones), _permuted(k1, turn + rest, ones), _permuted(k2, back + rest, ones))
-    minus = (
-        _permuted(q, list(range(whole)), [-1] * whole),
-        _permuted(k1, back, [1] * whole),
-        _permuted(k2, turn, [1] * whole),
-    )
+    rest = same[whole:]
+    plus = (_permuted(q, same), _permuted(k1, turn + rest), _permuted(k2, back + rest))
+    minus = (_permuted(q, same[:whole], -1), _permuted(k1, back), _permuted(k2, turn))
     return [plus, minus]
 
 
@@ -212,6 +213,12 @@ def _share(x: Tensor, q: Tensor) -> Tensor:
 def _gather(g: Tensor, x: Tensor) -> Tensor:
     """The transpose of :func:`_share`: add up the gradients of the query heads that shared a head of ``x``."""
     return g.unflatten(2, (x.shape[2], -1)).sum(3)
+
+
+def _check_like(q: Tensor, *, do: Tensor) -> None:
+    for axis, what in enumerate(("batch", "sequence", "head", "channel")):
+        if do.shape[axis] != q.shape[axis]:
+            raise ValueError(f"do has {what} size {do.shape[axis]}, q has {q.shape[axis]}")
 
 
 def _check(q: Tensor, **others: Tensor) -> None:

@@ -19,8 +19,7 @@ def visible(S: int, w: int | None = None, *, causal: bool = True, device=None) -
     """
     if S < 1:
         raise ValueError(f"S={S}: a sequence needs at least 1 position")
-    if w is not None and w < 1:
-        raise ValueError(f"w={w}: a window needs at least 1 position, the query's own")
+    _check_window("w", w)
     if not causal:
         if w is not None:
             raise ValueError(f"w={w} with causal=False: windows are defined for causal attention only")
@@ -32,6 +31,8 @@ def visible(S: int, w: int | None = None, *, causal: bool = True, device=None) -
 
 def visible_pairs(S: int, w1: int | None = None, w2: int | None = None, *, causal: bool = True, device=None) -> Bool[Tensor, "S S S"]:
     """``visible_pairs[i, j, k]`` is True when query ``i`` sees first key ``j`` (window ``w1``) and second key ``k`` (``w2``)."""
+    _check_window("w1", w1)
+    _check_window("w2", w2)
     see_j = visible(S, w1, causal=causal, device=device)
     see_k = visible(S, w2, causal=causal, device=device)
     return see_j[:, :, None] & see_k[:, None, :]
@@ -39,11 +40,14 @@ def visible_pairs(S: int, w1: int | None = None, w2: int | None = None, *, causa
 
 def count_pairs(S: int, w: int | None = None) -> int:
     """Number of visible ``(i, j)``: ``sum_i min(i + 1, w)``."""
+    _check_window("w", w)
     return sum(min(i + 1, w or S) for i in range(S))
 
 
 def count_triples(S: int, w1: int | None = None, w2: int | None = None) -> int:
     """Number of visible ``(i, j, k)``: ``sum_i min(i + 1, w1) * min(i + 1, w2)``."""
+    _check_window("w1", w1)
+    _check_window("w2", w2)
     return sum(min(i + 1, w1 or S) * min(i + 1, w2 or S) for i in range(S))
 
 
@@ -69,3 +73,8 @@ def logits_bytes(S: int, heads: int, *, order: int, bytes_per_number: int = 4) -
     if order not in (2, 3):
         raise ValueError(f"order={order}: 2 for pairs of tokens, 3 for triples")
     return heads * S**order * bytes_per_number
+
+
+def _check_window(name: str, w: int | None) -> None:
+    if w is not None and w < 1:
+        raise ValueError(f"{name}={w}: a window needs at least 1 position, the query's own")
