@@ -59,6 +59,7 @@ test-gpu: setup ## the tests that need a CUDA device
 notebooks: setup ## rebuild the notebooks whose sources changed
 	@echo "Building notebooks"
 	@$(BIN)/python tools/build.py
+	@$(BIN)/python tools/readme_picture.py
 
 check: setup ## the stored notebooks match their sources
 	@echo "Checking notebooks against their sources"
