@@ -139,6 +139,8 @@ def accuracy_curves(arms: dict[str, list[tuple[list[int], list[float]]]], guess:
     for (_, x, arm, text), y in zip(ends, heights, strict=True):
         ax.text(x * 1.015, y, arm, color=text, va="center", fontsize=10.5)
     ax.set_xlim(0, right * 1.36)
+    ax.set_xticks([t for t in ax.get_xticks() if t <= right])
+    ax.spines["bottom"].set_bounds(0, right)
     low = min(min(min(a) for _, a in curves) for curves in arms.values())
     ax.set_ylim(min(low, guess - 0.05) - 0.01, 1.005)
     ax.set_xlabel("training tokens (millions)")
