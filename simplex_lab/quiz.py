@@ -113,7 +113,6 @@ def _block(n: int, question: Question):
 
     for o in question.options:
         button = w.Button(description=o.text.replace("`", ""), layout=w.Layout(width="auto", max_width="100%", height="auto"))
-        button.style.text_align = "left" if hasattr(button.style, "text_align") else None
         button.on_click(answer)
         buttons.append(button)
     ask = w.HTML(f'<div style="line-height:1.5"><b>{n}.</b> {_code(question.ask)}</div>')

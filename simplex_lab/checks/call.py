@@ -102,9 +102,8 @@ def call(exercise: Exercise, fn: Callable, case: Case, expected: torch.Tensor, *
     except Exception as error:
         outcome.trouble, outcome.says = "raised", describe(error, fn)
     outcome.printed = tail.kept if tail.lines <= 3 else f"{tail.lines} lines, beginning: {tail.kept.splitlines()[0][:100]}"
-    same = torch.equal
     for name, old in before.items():
-        if not same(torch.nan_to_num(old), torch.nan_to_num(args[name])):
+        if not torch.equal(torch.nan_to_num(old), torch.nan_to_num(args[name])):
             outcome.changed = name
     outcome.strayed = guarded is not None and not guarded.halo_intact()
     return outcome

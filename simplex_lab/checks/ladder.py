@@ -88,10 +88,11 @@ class Climb:
 
     def admit(self, rung: str, case: Case, outcome: Outcome, expected: torch.Tensor) -> torch.Tensor:
         """Attempted, runs, and returns the right kind of thing: the rungs before any number is looked at."""
-        stop = {"not-attempted": "attempted"}
+        if outcome.trouble == "not-attempted":
+            self.give_up("attempted", case, outcome.trouble, outcome.says, "")
         if outcome.trouble:
-            asks = "" if outcome.trouble == "not-attempted" else "run your function by hand on the example of the card: what happens?"
-            self.give_up(stop.get(outcome.trouble, "runs"), case, outcome.trouble, outcome.says, asks)
+            asks = "run your function by hand on the example of the card: what happens?"
+            self.give_up("runs", case, outcome.trouble, outcome.says, asks)
         value, what = outcome.value, self.exercise.returns
         if value is None:
             self.give_up("returns", case, "returns-none", "your function returns None", "is there a `return` on every way out of it?")

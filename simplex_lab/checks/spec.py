@@ -6,7 +6,7 @@ import difflib
 import importlib
 import pkgutil
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -67,7 +67,6 @@ class Exercise:
     writes: str | None = None
     tolerance: float = 2e-5
     verified: str = "CPU"
-    unsolved: str = field(default="", repr=False)
 
 
 class UnknownExercise(KeyError):
