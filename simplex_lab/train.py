@@ -60,7 +60,7 @@ def train(config: TrainConfig, on_eval: Callable[[int, History], None] | None = 
     held_out = config.task.sample(config.eval_sequences, torch.Generator().manual_seed(2_000_003 + config.seed))
     optimiser = torch.optim.AdamW(model.parameters(), lr=config.lr, weight_decay=config.weight_decay, betas=(0.9, 0.98))
     schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimiser, lambda s: min((s + 1) / config.warmup, (config.steps - s) / (config.steps - config.warmup))
+        optimiser, lambda s: min((s + 1) / config.warmup, (config.steps - s) / max(1, config.steps - config.warmup))
     )
     history, start = History(model=model), time.perf_counter()
     for step in range(1, config.steps + 1):

@@ -1,0 +1,322 @@
+"""The model, its parameter counts and its causality; training that repeats; the presets and what was recorded of them."""
+
+import math
+from dataclasses import replace
+from statistics import median
+
+import pytest
+import torch
+
+from simplex_lab import presets, records
+from simplex_lab.model import Attention, Model, ModelConfig, match_parameters, parameter_count
+from simplex_lab.tasks import Match
+from simplex_lab.train import History, TrainConfig, accuracy, train
+
+TRIPLE = "2-simplicial, 1 layer"
+TASK = Match(order=2, n=5, modulus=4)
+SMALL = ModelConfig(vocabulary=4, length=5, layers=("dot",), width=16, heads=2, hidden=16)
+TINY = TrainConfig(SMALL, TASK, steps=12, batch=8, warmup=3, eval_every=5, eval_sequences=32)
+STACKS = [("dot",), ("simplicial",), ("dot", "simplicial"), ("simplicial", "dot")]
+
+
+# Model
+
+
+@pytest.mark.parametrize("layers", STACKS)
+def test_one_set_of_logits_for_each_position(layers):
+    model = Model(replace(SMALL, layers=layers, classes=3))
+    assert model(torch.zeros(2, 5, dtype=torch.long)).shape == (2, 5, 3)
+    assert model(torch.zeros(2, 4, dtype=torch.long)).shape == (2, 4, 3)
+
+
+@pytest.mark.parametrize("windows", [(None, None), (2, 4)])
+@pytest.mark.parametrize("layers", STACKS)
+def test_later_tokens_leave_earlier_logits_alone(layers, windows):
+    torch.manual_seed(0)
+    config = replace(SMALL, layers=layers, length=8, w1=windows[0], w2=windows[1])
+    model, x = Model(config), torch.randint(4, (3, 8))
+    changed = x.clone()
+    changed[:, 5:] = (x[:, 5:] + 1) % 4
+    gap = (model(x) - model(changed)).abs().amax((0, 2))
+    assert gap[:5].max() < 1e-6
+    assert gap[5:].min() > 1e-3
+
+
+@pytest.mark.parametrize("layers", STACKS)
+def test_without_causality_they_do_not(layers):
+    torch.manual_seed(0)
+    model, x = Model(replace(SMALL, layers=layers, causal=False)), torch.randint(4, (3, 5))
+    changed = x.clone()
+    changed[:, 4] = (x[:, 4] + 1) % 4
+    assert (model(x) - model(changed)).abs().amax((0, 2)).min() > 1e-4
+
+
+@pytest.mark.parametrize(("w1", "w2", "reach"), [(1, 1, 1), (3, 1, 3), (1, 3, 3), (2, 4, 4)])
+def test_a_layer_sees_no_further_than_its_windows(w1, w2, reach):
+    torch.manual_seed(0)
+    model, x = Model(replace(SMALL, layers=("simplicial",), length=8, w1=w1, w2=w2)), torch.randint(4, (3, 8))
+    changed = x.clone()
+    changed[:, 2] = (x[:, 2] + 1) % 4
+    moved = ((model(x) - model(changed)).abs().amax((0, 2)) > 1e-6).tolist()
+    assert moved == [2 <= i < 2 + reach for i in range(8)]
+
+
+def test_w1_belongs_to_the_first_key():
+    """With w1=1 and w2=4, zero values of the second kind for all but the query's own position hide the past."""
+    torch.manual_seed(0)
+    attention = Attention(replace(SMALL, layers=("simplicial",), w1=1, w2=4), "simplicial")
+    parts = attention.inputs.weight.data.view(5, 16, 16)
+    x = torch.randn(1, 5, 16)
+    changed = x.clone()
+    changed[:, 0] += 1.0
+    parts[[2, 4]] = 0  # k2 and v2 see nothing: the output is v1 of the own position times zero
+    assert attention(x).abs().max() == 0
+    parts[4] = torch.randn(16, 16)  # v2 of the past comes in, evenly weighted; k1 and v1 of the past cannot
+    assert (attention(x) - attention(changed)).abs()[0, 1:4].amax(-1).min() > 1e-4
+    parts[4] = 0
+    parts[[1, 3]] = torch.randn(2, 16, 16)
+    assert attention(changed).abs().max() == 0
+
+
+@pytest.mark.parametrize(
+    ("values", "says"),
+    [({"layers": ("dot", "triple")}, r"layers=\('dot', 'triple'\): 'triple'"), ({"heads": 3}, "width=16 .* heads=3")],
+)
+def test_a_wrong_config_is_named(values, says):
+    with pytest.raises(ValueError, match=says):
+        replace(SMALL, **values)
+
+
+# Parameters
+
+
+def test_the_arms_of_chapter_00_are_equally_large():
+    arms = presets.chapter00()
+    assert len(arms) == 3
+    counts = {arm: parameter_count(config.model) for arm, config in arms.items()}
+    assert counts == {arm: sum(p.numel() for p in Model(config.model).parameters()) for arm, config in arms.items()}
+    assert max(counts.values()) <= 1.01 * counts[TRIPLE]
+    assert min(counts.values()) >= 0.99 * counts[TRIPLE]
+
+
+def test_the_arms_of_chapter_00_differ_in_layers_width_of_the_mlp_and_rate_only():
+    arms = presets.chapter00(seed=3)
+    assert [config.model.layers for config in arms.values()] == [("simplicial",), ("dot",), ("dot", "dot")]
+    first = arms[TRIPLE]
+    for config in arms.values():
+        same = replace(config, lr=first.lr, model=replace(config.model, layers=("simplicial",), hidden=first.model.hidden))
+        assert same == first
+        assert config.seed == 3
+
+
+@pytest.mark.parametrize("layers", STACKS)
+@pytest.mark.parametrize("target", [5_000, 20_011])
+def test_matching_finds_the_nearest_width(layers, target):
+    matched = match_parameters(replace(SMALL, layers=layers), target, tolerance=0.1)
+    off = {hidden: abs(parameter_count(replace(matched, hidden=hidden)) - target) for hidden in range(1, 800)}
+    assert off[matched.hidden] == min(off.values())
+    assert replace(matched, hidden=16) == replace(SMALL, layers=layers)
+
+
+def test_matching_says_when_it_cannot():
+    with pytest.raises(ValueError, match=r"layers=\('dot',\), width=16: \d+ parameters at hidden=1, target is 100$"):
+        match_parameters(SMALL, 100)
+    nearest = parameter_count(match_parameters(SMALL, 5_000, tolerance=0.1))
+    with pytest.raises(ValueError, match=f"{nearest} parameters .* target is 5000"):
+        match_parameters(SMALL, 5_000, tolerance=abs(nearest - 5_000) / 5_000 / 2)
+
+
+# Training
+
+
+@pytest.fixture(scope="module")
+def run():
+    """One tiny run and the steps at which it was evaluated."""
+    steps = []
+    return train(TINY, lambda step, history: steps.append((step, len(history.accuracy)))), steps
+
+
+def test_the_history_is_complete(run):
+    history, steps = run
+    assert steps == [(5, 1), (10, 2), (12, 3)]
+    assert history.tokens == [5 * 8 * 5, 10 * 8 * 5, TINY.tokens]
+    assert len(history.accuracy) == len(history.loss) == 3
+    assert all(math.isfinite(loss) for loss in history.loss)
+    assert all(0 <= share <= 1 for share in history.accuracy)
+    assert history.seconds > 0
+
+
+def test_a_seed_decides_the_run(run):
+    history, _ = run
+    torch.manual_seed(77)  # what happened before must not matter
+    again, other = train(TINY), train(replace(TINY, seed=1))
+    assert (again.tokens, again.accuracy, again.loss) == (history.tokens, history.accuracy, history.loss)
+    for p, q in zip(history.model.parameters(), again.model.parameters(), strict=True):
+        assert torch.equal(p, q)
+    assert other.loss != history.loss
+
+
+@pytest.fixture
+def seen(monkeypatch):
+    """Every batch drawn from a task, in order."""
+    batches, sample = [], Match.sample
+
+    def spy(self, batch, generator):
+        x, y = sample(self, batch, generator)
+        batches.append(x)
+        return x, y
+
+    monkeypatch.setattr(Match, "sample", spy)
+    return batches
+
+
+def test_two_arms_with_one_seed_see_the_same_data(seen):
+    config = replace(TINY, steps=6)
+    train(config)
+    first, seen[:] = list(seen), []
+    train(replace(config, lr=1e-2, model=replace(SMALL, layers=("simplicial", "dot"))))
+    assert len(first) == len(seen) == 1 + 6
+    assert all(torch.equal(a, b) for a, b in zip(first, seen, strict=True))
+    second, seen[:] = list(seen), []
+    train(replace(config, seed=1))
+    assert not any(torch.equal(a, b) for a, b in zip(second, seen, strict=True))
+
+
+def test_held_out_sequences_are_not_trained_on(seen):
+    task = Match(order=3, n=12, modulus=23)
+    train(replace(TINY, task=task, model=replace(SMALL, vocabulary=23, length=12)))
+    rows = [{tuple(row) for row in x.tolist()} for x in seen]
+    held_out, batches = max(rows, key=len), sorted(rows, key=len)[:-1]
+    assert len(held_out) == TINY.eval_sequences
+    assert len(set().union(*batches)) == TINY.steps * TINY.batch
+    assert not held_out & set().union(*batches)
+
+
+def rates(monkeypatch, config):
+    """The learning rate of every step."""
+    used, step = [], torch.optim.AdamW.step
+
+    def spy(self, *args, **kwargs):
+        used.append(self.param_groups[0]["lr"])
+        return step(self, *args, **kwargs)
+
+    monkeypatch.setattr(torch.optim.AdamW, "step", spy)
+    train(config)
+    return used
+
+
+def test_the_rate_rises_and_falls_linearly(monkeypatch):
+    used = rates(monkeypatch, replace(TINY, lr=9e-3))
+    up, down = [3e-3, 6e-3, 9e-3], [9e-3 * (12 - step) / 9 for step in range(3, 12)]
+    assert used == pytest.approx(up + down)
+
+
+def test_a_run_as_short_as_its_warm_up_has_positive_rates(monkeypatch):
+    assert min(rates(monkeypatch, replace(TINY, steps=2))) > 0
+    assert min(rates(monkeypatch, replace(TINY, steps=3))) > 0
+
+
+def test_training_learns():
+    """Match2 with modulus 4 needs pairs only: both kinds of layer must get well above the guess."""
+    guess = TASK.guess_accuracy()
+    for kind in ("dot", "simplicial"):
+        config = replace(TINY, model=replace(SMALL, layers=(kind,)), steps=150, batch=64, lr=1e-2, eval_every=150, eval_sequences=256)
+        history = train(config)
+        assert history.accuracy[-1] > guess + 0.5 * (1 - guess)
+
+
+def test_accuracy_is_the_share_of_right_positions(monkeypatch):
+    model, x = Model(SMALL), torch.zeros(2, 3, dtype=torch.long)
+    y = torch.tensor([[True, False, True], [True, True, False]])
+    logits = torch.zeros(2, 3, 2)
+    logits[..., 1] = torch.tensor([[1.0, 1.0, -1.0], [1.0, 1.0, -1.0]])
+    monkeypatch.setattr(model, "forward", lambda _: logits)
+    assert accuracy(model, x, y) == pytest.approx(4 / 6)
+    assert model.training
+
+
+def test_divergence_names_the_rate():
+    with pytest.raises(FloatingPointError, match=r"loss is (nan|inf) at step \d+ with lr=1e\+30: lower the learning rate"):
+        train(replace(TINY, lr=1e30))
+
+
+# Presets and their records
+
+
+def finals(name, **filters):
+    """Final accuracy by arm, rate and seed: the row with the most tokens of each run."""
+    best = {}
+    for row in records.read(name):
+        if row["metric"] == "accuracy":
+            key = (row["config"]["arm"], row["config"]["lr"], row["seed"])
+            best[key] = max(best.get(key, (0, 0)), (row["config"]["tokens"], row["value"]))
+    return {key: value for key, (_, value) in best.items()}
+
+
+def test_the_rates_are_the_best_of_the_recorded_grid():
+    recorded = finals("chapter00_rates.csv")
+    arms = {arm for arm, _, _ in recorded}
+    assert arms == set(presets.BEST_RATE)
+    for arm in arms:
+        by_rate = {lr: [v for (a, r, _), v in recorded.items() if (a, r) == (arm, lr)] for lr in presets.RATES}
+        assert all(len(values) == 5 for values in by_rate.values())
+        assert presets.BEST_RATE[arm] == max(by_rate, key=lambda lr: median(by_rate[lr]))
+
+
+def test_no_recorded_rate_is_missing_from_the_grid():
+    assert {lr for _, lr, _ in finals("chapter00_rates.csv")} == set(presets.RATES)
+
+
+def test_the_gain_of_chapter_00():
+    """In at least 4 of 5 seeds the 2-simplicial arm ends 0.10 above the better dot-product arm."""
+    recorded = finals("chapter00.csv")
+    seeds = {seed for _, _, seed in recorded}
+    assert len(seeds) == 5
+    wins = 0
+    for seed in seeds:
+        last = {arm: value for (arm, _, s), value in recorded.items() if s == seed}
+        assert set(last) == set(presets.BEST_RATE)
+        wins += last.pop(TRIPLE) >= max(last.values()) + 0.10
+    assert wins >= 4
+
+
+@pytest.mark.parametrize("preset", presets.PRESETS)
+def test_the_record_is_of_the_preset_as_it_stands(preset):
+    planned = set()
+    for arm, config in presets.runs(preset, 5):
+        sizes = (config.steps, config.batch, config.task.n, config.task.modulus)
+        planned.add((arm, config.lr, config.seed, parameter_count(config.model), *sizes))
+    found = set()
+    for row in records.read(f"{preset}.csv"):
+        c = row["config"]
+        found.add((c["arm"], c["lr"], row["seed"], c["parameters"], c["steps"], c["batch"], c["n"], c["modulus"]))
+    assert found == planned
+
+
+def test_an_unknown_preset_is_named(tmp_path):
+    with pytest.raises(ValueError, match=r"preset='chapter99': choose one of .*chapter00"):
+        list(presets.runs("chapter99", 1))
+    with pytest.raises(ValueError, match="preset='chapter99'"):
+        presets.record("chapter99", 1, str(tmp_path / "x.csv"))
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.fixture
+def fake_training(monkeypatch):
+    """Training that takes no time; the number of threads, which a recording sets, is put back."""
+    threads = torch.get_num_threads()
+    yield monkeypatch.setattr(presets, "train", lambda config: History([10, 20], [0.5, 0.6], [1.0, 0.9], seconds=1.5))
+    torch.set_num_threads(threads)
+
+
+@pytest.mark.parametrize(("preset", "runs", "tokens"), [("chapter00", 6, {10, 20}), ("chapter00_rates", 24, {20})])
+def test_a_recording_holds_every_run(fake_training, tmp_path, preset, runs, tokens):
+    said = []
+    rows = records.read(presets.record(preset, 2, str(tmp_path / "x.csv"), say=said.append))
+    assert len(said) == runs
+    points = [row for row in rows if row["metric"] == "accuracy"]
+    assert len(points) == runs * len(tokens)
+    assert {(row["config"]["tokens"], row["value"]) for row in points} <= {(10, 0.5), (20, 0.6)}
+    assert {row["config"]["tokens"] for row in points} == tokens
+    assert [row["value"] for row in rows if row["metric"] == "training time"] == [1.5] * runs
+    assert {row["command"] for row in rows} == {f"simplex-lab train --preset {preset} --seeds 2"}

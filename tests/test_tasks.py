@@ -1,0 +1,138 @@
+"""Labels against loops over the tasks' definitions, the guess line against a direct count."""
+
+import itertools
+
+import pytest
+import torch
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from simplex_lab.tasks import Match, match2_labels, match3_labels, match3_partners
+
+ROWS = st.integers(1, 7).flatmap(lambda S: st.lists(st.lists(st.integers(0, 8), min_size=S, max_size=S), min_size=1, max_size=3))
+MODULI = st.integers(2, 9)
+SWITCHES = [(distinct, causal) for distinct in (True, False) for causal in (True, False)]
+few = settings(max_examples=60, deadline=None, derandomize=True)
+
+
+def allowed(i, others, distinct, causal):
+    if causal and max(others) > i:
+        return False
+    return not distinct or len({i, *others}) == 1 + len(others)
+
+
+def by_loops(row, modulus, partners, distinct, causal):
+    """For each i: is there a choice of so many partners that sums with x_i to a multiple of the modulus?"""
+    S = len(row)
+    return [
+        any(
+            allowed(i, others, distinct, causal) and (row[i] + sum(row[p] for p in others)) % modulus == 0
+            for others in itertools.product(range(S), repeat=partners)
+        )
+        for i in range(S)
+    ]
+
+
+@pytest.mark.parametrize(("distinct", "causal"), SWITCHES)
+@few
+@given(rows=ROWS, modulus=MODULI)
+@example(rows=[[0]], modulus=2)
+@example(rows=[[1, 2, 1]], modulus=2)
+def test_match2_is_its_definition(distinct, causal, rows, modulus):
+    labels = match2_labels(torch.tensor(rows), modulus, distinct=distinct, causal=causal)
+    assert labels.dtype == torch.bool
+    assert labels.tolist() == [by_loops(row, modulus, 1, distinct, causal) for row in rows]
+
+
+@pytest.mark.parametrize(("distinct", "causal"), SWITCHES)
+@few
+@given(rows=ROWS, modulus=MODULI)
+@example(rows=[[0]], modulus=2)
+@example(rows=[[1, 2, 1]], modulus=4)
+@example(rows=[[3, 1, 1]], modulus=5)
+def test_match3_is_its_definition(distinct, causal, rows, modulus):
+    labels = match3_labels(torch.tensor(rows), modulus, distinct=distinct, causal=causal)
+    assert labels.dtype == torch.bool
+    assert labels.tolist() == [by_loops(row, modulus, 2, distinct, causal) for row in rows]
+
+
+def test_labels_are_causal_and_distinct_unless_told():
+    x = torch.tensor([[1, 2, 0, 4, 3]])
+    assert match2_labels(x, 5).tolist() == [[False, False, False, True, True]]
+    assert match3_labels(x, 3).tolist() == [[False, False, True, True, True]]
+
+
+def test_the_four_tasks_are_four_different_tasks():
+    x = torch.randint(11, (20, 8), generator=torch.Generator().manual_seed(0))
+    for rule in (match2_labels, match3_labels):
+        labels = {tuple(rule(x, 11, distinct=d, causal=c).flatten().tolist()) for d, c in SWITCHES}
+        assert len(labels) == 4
+
+
+@few
+@given(rows=ROWS, modulus=MODULI)
+def test_partners_are_the_reasons_of_the_label(rows, modulus):
+    row, x = rows[0], torch.tensor(rows[0])
+    labels = match3_labels(x[None], modulus)[0].tolist()
+    for i in range(len(row)):
+        pairs = match3_partners(x, i, modulus)
+        assert pairs == [(j, k) for j in range(i) for k in range(i) if j < k and (row[i] + row[j] + row[k]) % modulus == 0]
+        assert bool(pairs) == labels[i]
+
+
+# The data set
+
+
+@pytest.mark.parametrize("order", [2, 3])
+@pytest.mark.parametrize(("distinct", "causal"), SWITCHES)
+def test_a_sample_has_the_labels_of_its_task(order, distinct, causal):
+    task = Match(order, n=6, modulus=7, distinct=distinct, causal=causal)
+    x, y = task.sample(40, torch.Generator().manual_seed(0))
+    assert x.shape == y.shape == (40, 6)
+    assert set(x.flatten().tolist()) == set(range(7))
+    assert task.vocabulary == 7
+    assert y.tolist() == [by_loops(row, 7, order - 1, distinct, causal) for row in x.tolist()]
+
+
+def test_a_sample_is_decided_by_its_generator():
+    task = Match(3, n=8, modulus=11)
+    one, same, other = (torch.Generator().manual_seed(seed) for seed in (1, 1, 2))
+    first, again = task.sample(16, one), task.sample(16, same)
+    torch.manual_seed(99)
+    second, second_again = task.sample(16, one), task.sample(16, same)
+    assert torch.equal(first[0], again[0])
+    assert torch.equal(first[1], again[1])
+    assert torch.equal(second[0], second_again[0])
+    assert not torch.equal(first[0], second[0])
+    assert not torch.equal(first[0], task.sample(16, other)[0])
+
+
+@pytest.mark.parametrize(("order", "n", "modulus"), [(2, 5, 3), (3, 6, 7), (3, 2, 5), (2, 1, 4)])
+def test_the_guess_is_the_more_frequent_label_of_each_position(order, n, modulus):
+    task = Match(order, n, modulus)
+    _, y = task.sample(300, torch.Generator().manual_seed(4))
+    right = 0
+    for position in zip(*y.tolist(), strict=True):
+        right += max(position.count(True), position.count(False))
+    assert task.guess_accuracy(sequences=300, seed=4) == pytest.approx(right / (300 * n))
+
+
+def test_the_guess_line_of_chapter_00():
+    """A larger, independent sample gives the same line to a percent, so that the default sample is large enough."""
+    task = Match(3, n=12, modulus=23)
+    assert task.guess_accuracy() == pytest.approx(task.guess_accuracy(sequences=8192, seed=1), abs=0.01)
+    assert task.guess_accuracy() == task.guess_accuracy()
+
+
+@pytest.mark.parametrize(
+    ("values", "says"),
+    [
+        ({"order": 4}, "order=4"),
+        ({"order": 1}, "order=1"),
+        ({"n": 0}, "n=0"),
+        ({"modulus": 1}, "modulus=1"),
+    ],
+)
+def test_errors_name_the_argument_and_its_value(values, says):
+    with pytest.raises(ValueError, match=rf"\b{says}\b"):
+        Match(**{"order": 3, "n": 4, "modulus": 5} | values)
