@@ -75,8 +75,8 @@ predict_last.reveal(str(labels[-1]))
 print("labels:", labels)
 
 # %% [markdown]
-# The last 9 finds two partners: 9 + 9 + 5 = 23, and also 9 + 1 + 13 = 23. Either pair would do. The first three positions have label 0, and
-# they hardly could have another: position 0 and 1 have no two tokens before them.
+# The last 9 finds partners twice: 9 + 9 + 5 = 23, and 9 + 1 + 13 = 23. Either pair would do. Positions 0 and 1 can only have label 0: there
+# are no two tokens before them.
 #
 # You had to try pairs. With 11 earlier tokens there are 55 pairs to try. Move the slider and watch the triangles.
 

@@ -194,8 +194,7 @@ print(
 )
 
 # %% [markdown]
-# `repeat` gives the other order, with the right shape and without an error. It is one of the most common bugs in attention code, and
-# exercise 01.4 knows it by name.
+# `repeat` gives the other order, with the right shape and without an error. Exercise 01.4 knows this bug by name.
 #
 # The library's layer, whole. `_share` is that `repeat_interleave`; `lse2` is the base-2 logarithm of the softmax's denominator, which the
 # backward kernels will want:

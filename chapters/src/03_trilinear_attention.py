@@ -140,7 +140,7 @@ show_figure(
 #
 # $$P_{ijk} = \frac{e^{A_{ijk}}}{\sum_{j'k'} e^{A_{ij'k'}}}$$
 #
-# One denominator for each query (eq. 6). It is the most common mistake in exercise 03.2, and the checker knows it by name.
+# One denominator for each query (eq. 6). The checker of exercise 03.2 knows the other version by name.
 
 # %% [markdown]
 # ## The value of a pair
