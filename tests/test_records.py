@@ -1,8 +1,12 @@
 """The CSV schema: what is written comes back, and every recorded row says where it comes from."""
 
+import math
+import re
+import shlex
+
 import pytest
 
-from simplex_lab import presets, records
+from simplex_lab import cli, presets, records
 
 SOURCE = {"device": "CPU", "driver": "", "torch": "2.13.0", "triton": "", "commit": "abc", "date": "2026-01-01", "command": "x"}
 FILES = sorted(records.RESULTS.glob("*.csv"))
@@ -18,8 +22,41 @@ def rows():
 
 def test_what_is_written_comes_back(tmp_path):
     back = records.read(records.write(tmp_path / "t.csv", rows()))
-    assert [(r["seed"], r["value"], r["config"]["arm"]) for r in back][:2] == [(1, 0.25, "a, b"), (0, 0.5, "a, b")]
-    assert {k: back[0][k] for k in SOURCE} == SOURCE
+    told = {"name": "t", "metric": "accuracy", "unit": "1", "p20": "", "p80": ""} | SOURCE
+    numbers = ((1, 20, 0.25), (0, 10, 0.5), (0, 20, 0.75), (1, 10, 0.125))
+    assert back == [
+        told | {"config": {"arm": "a, b", "lr": 0.5, "tokens": tokens}, "seed": seed, "value": value} for seed, tokens, value in numbers
+    ]
+
+
+def test_a_spread_is_kept():
+    row = records.row("t", {}, 0, "latency", 1.25, "ms", SOURCE, p20=1.0, p80=1.5)
+    assert (row["value"], row["unit"], row["p20"], row["p80"]) == ("1.25", "ms", "1.0", "1.5")
+
+
+def test_equal_configs_give_equal_text():
+    one, other = {"lr": 0.5, "arm": "a"}, {"arm": "a", "lr": 0.5}
+    assert records.row("t", one, 0, "m", 1, "1", SOURCE) == records.row("t", other, 0, "m", 1, "1", SOURCE)
+
+
+def test_folders_are_made(tmp_path):
+    path = records.write(tmp_path / "new" / "folder" / "t.csv", rows())
+    assert path == tmp_path / "new" / "folder" / "t.csv"
+    assert len(records.read(path)) == 4
+
+
+def test_a_bare_name_is_found_in_results_from_anywhere(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert records.read("chapter00.csv") == records.read(records.RESULTS / "chapter00.csv")
+    (tmp_path / "mine").mkdir()
+    records.write("mine/chapter00.csv", rows())
+    assert len(records.read("mine/chapter00.csv")) == 4
+
+
+def test_a_path_that_does_not_exist_is_an_error(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(FileNotFoundError):
+        records.read("elsewhere/chapter00.csv")
 
 
 def test_final_is_the_last_value_of_each_seed_in_order(tmp_path):
@@ -29,25 +66,68 @@ def test_final_is_the_last_value_of_each_seed_in_order(tmp_path):
     assert records.final(back, "loss") == []
 
 
-def test_other_columns_are_refused(tmp_path):
-    with pytest.raises(ValueError, match="fields not in fieldnames"):
+def test_other_columns_are_refused_when_writing(tmp_path):
+    with pytest.raises(ValueError, match="mood"):
         records.write(tmp_path / "t.csv", [rows()[0] | {"mood": "good"}])
-    (tmp_path / "u.csv").write_text("name,value\na,1\n")
-    with pytest.raises(ValueError, match="expected"):
-        records.read(tmp_path / "u.csv")
+    assert not (tmp_path / "t.csv").exists()
+
+
+def test_missing_columns_are_refused_when_writing(tmp_path):
+    row = rows()[0]
+    del row["commit"]
+    with pytest.raises(ValueError, match="commit"):
+        records.write(tmp_path / "t.csv", [row])
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [records.COLUMNS[:-1], (*records.COLUMNS, "mood"), records.COLUMNS[::-1], ("label", *records.COLUMNS[1:]), ()],
+    ids=["missing", "extra", "order", "renamed", "none"],
+)
+def test_other_columns_are_refused_when_reading(tmp_path, columns):
+    (tmp_path / "t.csv").write_text(",".join(columns) + "\n", encoding="utf-8")
+    with pytest.raises(ValueError, match=r"t\.csv: columns .* expected .*'command'"):
+        records.read(tmp_path / "t.csv")
+
+
+def interrupted():
+    yield rows()[0]
+    raise KeyboardInterrupt
 
 
 def test_an_interrupted_write_leaves_the_old_file(tmp_path):
     path = records.write(tmp_path / "t.csv", rows())
     before = path.read_bytes()
-
-    def broken():
-        yield rows()[0]
-        raise KeyboardInterrupt
-
     with pytest.raises(KeyboardInterrupt):
-        records.write(path, broken())
+        records.write(path, interrupted())
     assert path.read_bytes() == before
+
+
+def test_an_interrupted_write_leaves_nothing_else(tmp_path):
+    path = records.write(tmp_path / "t.csv", rows())
+    with pytest.raises(KeyboardInterrupt):
+        records.write(path, interrupted())
+    assert list(tmp_path.iterdir()) == [path]
+
+
+# Provenance
+
+
+def test_provenance_fills_its_columns():
+    source = records.provenance("simplex-lab train --preset chapter00")
+    assert set(source) == set(SOURCE)
+    assert source["command"] == "simplex-lab train --preset chapter00"
+    assert all(source[column] for column in ("device", "torch", "date"))
+    assert set(records.row("t", {}, 0, "m", 1, "1", source)) == set(records.COLUMNS)
+
+
+@pytest.mark.parametrize(("commit", "changed", "says"), [("abc1234", "", "abc1234"), ("abc1234", " M x.py", "abc1234+"), ("", "", "")])
+def test_uncommitted_changes_show_in_the_commit(monkeypatch, commit, changed, says):
+    monkeypatch.setattr(records, "_output", lambda *command: commit if "rev-parse" in command else changed)
+    assert records.project_commit() == says
+
+
+# What is recorded
 
 
 def test_there_are_records():
@@ -56,11 +136,24 @@ def test_there_are_records():
 
 @pytest.mark.parametrize("path", FILES, ids=lambda p: p.name)
 def test_every_record_says_where_it_comes_from(path):
-    for row in records.read(path):
+    rows = records.read(path)
+    assert rows
+    for row in rows:
         for column in ("name", "metric", "unit", "device", "torch", "commit", "date", "command"):
             assert row[column], (column, row)
-        assert not row["commit"].endswith("+"), "recorded from code that was not committed"
-        words = row["command"].split()
-        assert words[:3] == ["simplex-lab", "train", "--preset"]
-        assert words[3] in presets.PRESETS
-        assert words[3] == path.stem
+        assert re.fullmatch("[0-9a-f]{7,40}", row["commit"]), "recorded from code that was not committed"
+        assert re.fullmatch(r"20\d\d-\d\d-\d\d", row["date"])
+        assert math.isfinite(row["value"])
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: p.name)
+def test_the_command_of_a_record_makes_that_record(path):
+    rows = records.read(path)
+    (command,) = {row["command"] for row in rows}
+    program, *arguments = shlex.split(command)
+    args = cli._parser().parse_args(arguments)
+    assert program == "simplex-lab"
+    assert args.preset in presets.PRESETS
+    assert args.preset == path.stem
+    assert {row["name"] for row in rows} == {path.stem}
+    assert {row["seed"] for row in rows} == set(range(args.seeds))
