@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 
 class Memory(NamedTuple):
@@ -22,9 +23,12 @@ class _Meter(TorchDispatchMode):
 
     def __init__(self):
         super().__init__()
-        self.alive, self.now, self.peak, self.largest = set(), 0, 0, 0
+        self.alive, self.given, self.now, self.peak, self.largest = set(), set(), 0, 0, 0
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        for x in tree_leaves((args, kwargs or {})):
+            if isinstance(x, torch.Tensor) and x.untyped_storage()._cdata not in self.alive:
+                self._spare(x.untyped_storage())
         out = func(*args, **(kwargs or {}))
         for x in out if isinstance(out, (tuple, list)) else (out,):
             if isinstance(x, torch.Tensor):
@@ -33,12 +37,19 @@ class _Meter(TorchDispatchMode):
 
     def _follow(self, storage) -> None:
         key, size = storage._cdata, storage.nbytes()
-        if key in self.alive:
+        if key in self.alive or key in self.given:
             return
         self.alive.add(key)
         self.now += size
         self.peak, self.largest = max(self.peak, self.now), max(self.largest, size)
         weakref.finalize(storage, self._free, key, size)
+
+    def _spare(self, storage) -> None:
+        """Inputs were there before: neither they nor views of them count."""
+        key = storage._cdata
+        if key not in self.given:
+            self.given.add(key)
+            weakref.finalize(storage, self.given.discard, key)
 
     def _free(self, key, size) -> None:
         self.alive.discard(key)

@@ -218,6 +218,8 @@ def logits_memory(lengths, rows: dict[str, list[float]], limits: dict[str, float
     """Bytes against sequence length on log axes, one line a method, with the memory of some machines as references."""
     fig, ax = plt.subplots(figsize=(8, 3.9))
     looks = ((DOT, DOT_TEXT, "s"), (SIMPLICIAL, SIMPLICIAL, "o"))
+    if len(rows) > len(looks):
+        raise ValueError(f"rows has {len(rows)} methods, at most {len(looks)} can be told apart")
     for (name, values), (colour, text, marker) in zip(rows.items(), looks, strict=False):
         ax.plot(lengths, values, color=colour, marker=marker, markersize=5)
         ax.text(lengths[-1] * 1.12, values[-1], name, color=text, va="center", fontsize=10.5)

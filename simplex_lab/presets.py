@@ -50,6 +50,8 @@ PRESETS = {"chapter00": (), "chapter00_rates": RATES}
 
 def record(preset: str, seeds: int, out: str | None = None, say=print) -> str:
     """Run a preset and write ``results/<preset>.csv``: accuracy along the tokens (for a grid of rates, only the last) and seconds."""
+    if seeds < 1:
+        raise ValueError(f"seeds={seeds}: at least 1")
     torch.set_num_threads(1)  # more threads gain nothing for models this small, and slow each other down on a busy machine
     command = f"simplex-lab train --preset {preset} --seeds {seeds}"
     source, rows = records.provenance(command), []

@@ -35,12 +35,16 @@ def load(chapter: str) -> tuple[Question, ...]:
     file = FOLDER / f"{chapter}.toml"
     if not file.exists():
         raise ValueError(f"chapter={chapter!r}: quizzes exist for {', '.join(sorted(f.stem for f in FOLDER.glob('*.toml')))}")
-    questions = []
-    for q in tomllib.loads(file.read_text(encoding="utf-8"))["question"]:
-        options = tuple(Option(o["text"], o["reply"], o.get("right", False)) for o in q["option"])
-        if sum(o.right for o in options) != 1:
-            raise ValueError(f"{file.name}: {q['ask']!r} has {sum(o.right for o in options)} right options, expected 1")
-        questions.append(Question(q["ask"], options))
+    try:
+        questions = [
+            Question(q["ask"], tuple(Option(o["text"], o["reply"], o.get("right", False)) for o in q["option"]))
+            for q in tomllib.loads(file.read_text(encoding="utf-8"))["question"]
+        ]
+    except KeyError as missing:
+        raise ValueError(f"{file.name}: an entry {missing} is missing") from None
+    for q in questions:
+        if sum(o.right for o in q.options) != 1:
+            raise ValueError(f"{file.name}: {q.ask!r} has {sum(o.right for o in q.options)} right options, expected 1")
     return tuple(questions)
 
 

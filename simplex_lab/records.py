@@ -60,11 +60,17 @@ def write(path: str | Path, rows: Iterable[Mapping[str, str]]) -> Path:
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(".partial")
-    with partial.open("w", newline="", encoding="utf-8") as f:
-        writer = csv.DictWriter(f, COLUMNS, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-    return partial.replace(path)
+    try:
+        with partial.open("w", newline="", encoding="utf-8") as f:
+            writer = csv.DictWriter(f, COLUMNS, lineterminator="\n")
+            writer.writeheader()
+            for r in rows:
+                if set(r) != set(COLUMNS):
+                    raise ValueError(f"{path.name}: columns {sorted(r)}, expected {sorted(COLUMNS)}")
+                writer.writerow(r)
+        return partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def read(path: str | Path) -> list[dict]:
@@ -74,7 +80,7 @@ def read(path: str | Path) -> list[dict]:
         ValueError: the columns are not those of the schema.
     """
     path = Path(path)
-    path = path if path.is_absolute() or path.exists() else RESULTS / path.name
+    path = RESULTS / path if path.parent == Path() and not path.exists() else path
     with path.open(newline="", encoding="utf-8") as f:
         reader = csv.DictReader(f)
         if tuple(reader.fieldnames or ()) != COLUMNS:

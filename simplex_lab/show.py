@@ -18,6 +18,7 @@ def show_source(obj: Callable, *, docstring: bool = False) -> None:
     """
     from IPython.display import display
 
+    obj = inspect.unwrap(obj)
     lines, first = inspect.getsourcelines(obj)
     path = Path(inspect.getsourcefile(obj)).resolve()
     path = path.relative_to(ROOT) if path.is_relative_to(ROOT) else Path(path.name)

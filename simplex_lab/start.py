@@ -24,7 +24,7 @@ def start(chapter: str, *, reset: bool = False, source: Path | None = None) -> t
     """
     folder = source or ROOT / "exercises"
     number = chapter.split("_")[0].zfill(2)
-    found = sorted(folder.glob(f"{number}_*.ipynb"))
+    found = sorted(folder.glob(f"{number}_*.ipynb")) if number.isdigit() else []
     if not found:
         known = ", ".join(sorted(p.stem.split("_")[0] for p in folder.glob("*.ipynb"))) or "none"
         raise StartError(f"There is no exercise {chapter!r}. There are: {known}.")

@@ -229,6 +229,11 @@ def test_a_failed_check_reports_in_this_form():
     assert max(len(line) for line in lines) <= report.WIDTH
 
 
+def test_the_readme_shows_a_real_report():
+    readme = (progress.ROOT / "README.md").read_text(encoding="utf-8")
+    assert report.as_text(checks.run("03.2", softmax_over_k), 3) in readme
+
+
 def test_a_pass_is_one_line():
     text = report.as_text(checks.run("03.2", ALL["03.2"].answer), 3)
     assert text.startswith("03.2  passed  max error ")

@@ -20,7 +20,7 @@ SHORT = 12
 BINARY = ("image/png", "image/jpeg", "buffers")
 IMAGES = ("image/png", "image/jpeg", "image/svg+xml")
 PATH = r"[^\s\"'<>)]*"
-MACHINE = re.compile(rf"(?<![\w.~-])(/home/|/Users/|/root/|/tmp/|/var/folders/|[A-Z]:\\Users\\){PATH}|\bipykernel_\d+{PATH}")
+MACHINE = re.compile(rf"(?<![\w.~-])(/(home|Users|root|tmp|var/folders)/|[A-Z]:\\Users\\){PATH}|\bipykernel_\d+{PATH}")
 WARNING = re.compile(r"\b\w*Warning\b")
 PIN = re.compile(r"pip install\b[^\n]*==")
 IMG = re.compile(r"<img\b[^>]*>", re.IGNORECASE | re.DOTALL)
