@@ -4,7 +4,7 @@
 # After this chapter you can
 #
 # - say what a 2-simplicial attention layer looks at that a dot-product layer does not,
-# - read a comparison of two models: same tokens, same parameters, a guess line, several seeds,
+# - read a comparison of two models: same tokens, same parameters, the score of a mere guess, several seeds,
 # - tell whether this machine is ready for the rest of the course.
 #
 # Run the cells from top to bottom with Shift+Enter. The whole chapter takes about 45 minutes to study and less than two to run.
@@ -58,7 +58,7 @@ show_figure(
 # %% [markdown]
 # ## A game for triples
 #
-# Here is a game called Match3. You get a row of numbers below 23. The label of position *i* is 1 when two **earlier** tokens exist, at two
+# Here is a game called Match3. You get a row of whole numbers from 0 to 22. The label of position *i* is 1 when two **earlier** tokens exist, at two
 # different positions, such that the three numbers add up to a multiple of 23.
 #
 # Five numbers, small enough for your head:
@@ -104,7 +104,7 @@ for arm, config in arms.items():
     print(f"{arm:22s}  {size}  learning rate {config.lr}")
 
 # %% [markdown]
-# Each arm has its own learning rate: the best of four, tried with five seeds each. That grid is recorded in `results/chapter00_rates.csv`. A
+# The three contestants are called arms. Each arm has its own learning rate: the best of four, tried with five seeds each. That grid is recorded in `results/chapter00_rates.csv`. A
 # comparison where one arm gets the other's learning rate says little.
 #
 # This is what the whole preset looks like:

@@ -98,8 +98,7 @@ for D in (4, 64, 1024):
     )
 
 # %% [markdown]
-# Without the scale, a head with 1024 channels picks one key before it has learnt anything, and the gradient through the other weights is
-# almost zero. With it, every head starts out undecided, whatever its size.
+# Without the scale, a head with 1024 channels picks one key before it has learnt anything. With it, every head starts out undecided, whatever its size.
 
 # %% [markdown]
 # ## A softmax that survives
@@ -172,7 +171,7 @@ weights_explorer()
 # layout is `[B, S, H, D]`: batch, sequence, head, channel.
 #
 # Keys and values may have fewer heads than queries: Hkv divides H, and query head `h` reads key/value head `h // (H // Hkv)`. This is
-# grouped-query attention (GQA; Ainslie et al. 2023). The kernels of chapter 08 live on it.
+# grouped-query attention (GQA; Ainslie et al. 2023). The kernels of chapter 08 work on all query heads of one key head together.
 
 # %%
 owner = predict(
@@ -232,7 +231,7 @@ room = predict(
 bytes_32k = windows.logits_bytes(32768, 8, order=2)
 room.reveal(f"{bytes_32k / 1e9:.0f} GB")
 lengths = [128, 512, 2048, 8192, 32768]
-rows = {"pairs, S x S": [windows.logits_bytes(s, 8, order=2) for s in lengths]}
+rows = {"dot product, S x S": [windows.logits_bytes(s, 8, order=2) for s in lengths]}
 show_figure(
     plots.logits_memory(lengths, rows, {"a laptop with 16 GB": 16e9}),
     f"Memory of the S x S logits of 8 heads in fp32 against sequence length on log axes: a straight line that reaches {bytes_32k / 1e9:.0f} GB at 32k.",
@@ -241,7 +240,7 @@ show_figure(
 # %% [markdown]
 # And that is one layer of one sequence. Two ways out:
 #
-# - **Never store the matrix.** Compute it in tiles and throw each tile away: FlashAttention (Dao et al. 2022). Chapters 06 to 08 do it for pairs.
+# - **Never store the matrix.** Compute it in tiles and throw each tile away: FlashAttention (Dao et al. 2022). Chapters 06 to 08 do it for pairs (j, k).
 # - **See less.** A window of `w` keys leaves about `S · w` scores.
 
 # %%

@@ -107,8 +107,8 @@ for name, logits in (("sum of two edges", added), ("trilinear", A)):
 # The exponential of a sum is a product, so the plane of added scores is an outer product: *j* is chosen without looking at *k*. Such a layer can want
 # a certain *j* and a certain *k*. It cannot want a certain *j* only if *k* goes with it.
 #
-# The trilinear plane is not such a product: which *k* is best depends on *j*. That is the whole difference, and Match3 in chapter 00
-# needs exactly it.
+# The trilinear plane is not such a product: how much *k* matters depends on *j*. For j = 0 the three *k* differ, for j = 2 they are all
+# equal. (Rank 1 means that every row is a multiple of one row.)
 
 # %% [markdown]
 # ## One softmax, two indices
@@ -158,7 +158,7 @@ print("weights of each query sum to", P.sum((1, 2)))
 print("output\n", o)
 
 # %% [markdown]
-# Why a product and not a sum? With a sum, *v2* of the wrong partner would still leak in. With a product, channel *d* passes only if both
+# Why a product and not a sum? With a sum, v1 and v2 pass side by side and neither can stop the other. With a product, channel *d* passes only if both
 # tokens agree to it: one of them can be a gate for the other.
 #
 # It has a price: two values near zero give a product much nearer to zero. And it has a special case worth seeing. What is left when every
@@ -212,8 +212,8 @@ cube_explorer()
 # %% [markdown]
 # ## The whole layer
 #
-# Here is the library's version, for batches and heads, with shared key heads as in chapter 01. `_logits` is the formula above, `_weigh` the sum over
-# pairs; both do the elementwise product first and then one matrix product, as the kernels will.
+# Here is the library's version, for batches and heads, with shared key heads as in chapter 01. `_logits` multiplies q and k1 first, then does one
+# matrix product with k2. `_weigh` does its matrix product with v2 first, then multiplies by v1. The kernels keep this order.
 
 # %%
 show_source(reference.two_simplicial)
@@ -222,7 +222,7 @@ show_source(reference.two_simplicial)
 ours = reference.two_simplicial(
     *(x[None, :, None].double() for x in (q, k1, k2, v1, v2)), causal=False
 ).o[0, :, 0]
-print("the same as our six lines:", torch.allclose(ours, o.double(), atol=1e-6))
+print("the same as the einsum version:", torch.allclose(ours, o.double(), atol=1e-6))
 
 # %% [markdown]
 # ## Are the gradients right?
@@ -258,7 +258,7 @@ for name, one, other in zip(("q", "k1", "k2", "v1", "v2"), by_autograd, by_hand,
 
 # %%
 question = "How many times the cube's own size does a training step need at its worst moment?"
-factor = predict(question, "once", "2 to 4 times", "5 to 9 times", "16 times, that is D times")
+factor = predict(question, "once", "2 to 5 times", "5 to 10 times", "16 times, that is D times")
 
 # %%
 S, H, D = 64, 2, 16
@@ -276,18 +276,18 @@ show_figure(
 )
 
 # %% [markdown]
-# The formula mentions the cube once. The code holds it more than once: before and after masking, and again as weights. The backward needs the weights
-# as well as their gradient. And this is a sequence of 64 tokens.
+# The formula mentions the cube once. At its worst moment the forward holds it twice, before and after a step, and some smaller tensors beside. The
+# backward needs the weights and their gradient. And this is a sequence of 64 tokens.
 
 # %%
 lengths = [128, 512, 2048, 8192, 32768]
-names = {"pairs, S x S": 2, "triples, S x S x S": 3}
+names = {"dot product, S x S": 2, "2-simplicial, S x S x S": 3}
 rows = {n: [windows.logits_bytes(s, 8, order=order) for s in lengths] for n, order in names.items()}
 machines = {"a laptop with 16 GB": 16e9, "one H200 with 141 GB": 141e9}
 show_figure(
     plots.logits_memory(lengths, rows, machines),
-    "Memory of the logits of 8 heads in fp32 on log axes: pairs reach 34 GB at 32k tokens, "
-    "triples pass one H200 before 2048 tokens and reach 1 PB at 32k.",
+    "Memory of the logits of 8 heads in fp32 on log axes: dot product reaches 34 GB at 32k tokens, "
+    "2-simplicial passes one H200 before 2048 tokens and reaches 1 PB at 32k.",
 )
 
 # %% [markdown]
@@ -298,14 +298,14 @@ show_figure(
 S, D = 8192, 128
 pairs = windows.dot_product_flops(S, D)
 for name, flops in (
-    ("pairs, all keys", pairs),
+    ("dot product, all keys", pairs),
     ("triples, all keys", windows.two_simplicial_flops(S, D)),
     ("triples, 512 x 32", windows.two_simplicial_flops(S, D, 512, 32)),
 ):
-    print(f"{name:18s} {flops:.1e} FLOPs  {flops / pairs:8.1f} times pairs")
+    print(f"{name:22s} {flops:.1e} FLOPs  {flops / pairs:8.1f} times dot product")
 
 # %% [markdown]
-# Without windows, triples are out of reach. With the paper's windows they still cost about four times as much as full dot-product attention at this
+# Without windows, triples cost thousands of times as much. With the paper's windows they still cost about four times as much as full dot-product attention at this
 # length. Past some length the sliding rectangle becomes the cheaper one: chapter 05 works out where.
 
 # %% [markdown]

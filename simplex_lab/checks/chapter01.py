@@ -247,7 +247,7 @@ EXERCISES = (
         answer=lambda q, k, v: _attend(q, k, v, causal=True),
         axes="i h d",
         properties=(causal(("k", "v"), axis=0), large_logits("q", 200.0)),
-        question="compare head 0 alone with your answer to 01.3: is it the same?",
+        question="which heads are wrong? Which key head and value head should the first of them read, and which does it read?",
         mistakes=(
             Mistake(
                 "heads-tiled",

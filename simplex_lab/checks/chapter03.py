@@ -47,12 +47,13 @@ def _attend(q, k1, k2, v1, v2, w1, w2, scale=None):
     return o[:, 0] if flat else o
 
 
-def _with_mask(mask, softmax=_joint):
+def _with_mask(mask, softmax=_joint, keep_nan=False):
     """The mistake of using another mask, or another softmax, in an otherwise right layer."""
 
     def wrong(q, k1, k2, v1, v2, w1, w2):
         A = _logits(q, k1, k2).masked_fill(~mask(len(q), w1, w2), -torch.inf)
-        return torch.einsum("ijk,jd,kd->id", softmax(A).nan_to_num(0), v1, v2)
+        P = softmax(A) if keep_nan else softmax(A).nan_to_num(0)
+        return torch.einsum("ijk,jd,kd->id", P, v1, v2)
 
     return wrong
 
@@ -195,6 +196,12 @@ EXERCISES = (
                 "in logits[i, j, k], which index is the query?",
             ),
             Mistake(
+                "maximum-over-k",
+                lambda logits: (e := (logits - logits.amax(-1, keepdim=True)).exp()) / e.sum((1, 2), keepdim=True),
+                "you subtracted the maximum of each row j instead of one maximum for the whole plane: the rows no longer compare",
+                "over which axes must the maximum run, so that one number is subtracted from all pairs of a query?",
+            ),
+            Mistake(
                 "overflow",
                 lambda logits: (e := logits.exp()) / e.sum((1, 2), keepdim=True),
                 "large logits overflow: subtract the maximum over (j, k) of each query before the exponential",
@@ -270,7 +277,7 @@ EXERCISES = (
         answer=_attend,
         axes="i d",
         properties=(causal(("k1", "k2", "v1", "v2"), axis=0), large_logits("q", 200.0)),
-        question="list the pairs (j, k) that query 2 of the card sees; how many weights of your row 2 are not zero?",
+        question="take the first wrong row: which pairs (j, k) may it see, what are their logits, and what do its weights sum to?",
         mistakes=(
             Mistake(
                 "swapped-windows",
@@ -301,6 +308,12 @@ EXERCISES = (
                 _with_mask(visible_pairs, softmax=lambda A: A.softmax(-1)),
                 "you normalised over k for each j; the softmax is joint over (j, k)",
                 "what do all weights of one query sum to?",
+            ),
+            Mistake(
+                "softmax-over-k-nan",
+                _with_mask(visible_pairs, softmax=lambda A: A.softmax(-1), keep_nan=True),
+                "you normalised over k for each j; a hidden j is -inf everywhere, and its softmax is nan. The softmax is joint over (j, k)",
+                "what is left of the row of a hidden j when you flatten (j, k) first?",
             ),
             Mistake(
                 "masked-after-softmax",
@@ -358,7 +371,7 @@ EXERCISES = (
         answer=_attend,
         axes="i h d",
         properties=(causal(("k1", "k2", "v1", "v2"), axis=0), large_logits("q", 200.0)),
-        question="compare head 0 alone with your answer to 03.4: is it the same?",
+        question="which heads are wrong? Which key heads and value heads should the first of them read, and which does it read?",
         mistakes=(
             Mistake(
                 "heads-tiled",

@@ -7,6 +7,7 @@
 # <!-- exercise -->
 # Work in your own copy: `simplex-lab start 01` puts it into `work/`, where no update can touch it. Replace `raise NotImplementedError()`,
 # run the cell, then run the check below it. A check that fails says what it saw, names the mistake if it knows it, and has three hints.
+# `softmax = checkpoint("01.1", softmax)` keeps your function if it passes, and lends you the course's answer if it does not, so that you can go on.
 # <!-- /exercise -->
 # <!-- solution -->
 # These are the answers, with the reason for each, common mistakes, and what a pass does not prove. Try the exercise first.
@@ -99,12 +100,12 @@ check("01.3", causal_attention)
 
 # %% [markdown] tags=["solution"]
 # **Why.** exp(-inf) is exactly 0, and the denominator sums only what is visible. Select with `masked_fill`; adding -inf works here too, but
-# adding -1e9 does not hide a key whose neighbours are at -2e9.
+# with -1e9 instead, a hidden key wins when all visible logits are near -2e9.
 #
 # **Common mistakes.** Masking after the softmax, so that rows no longer sum to 1; `tril(-1)`, which hides the query from itself and leaves
 # row 0 empty.
 #
-# **What a pass does not prove.** The causal rung changes keys and values of later tokens. A leak through something else, say a mean over the
+# **What a pass does not prove.** The check changes keys and values of later tokens. A leak through something else, say a mean over the
 # sequence computed elsewhere in a model, would not be seen here.
 
 # %% [markdown]

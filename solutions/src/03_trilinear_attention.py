@@ -6,6 +6,7 @@
 # <!-- exercise -->
 # Work in your own copy: `simplex-lab start 03` puts it into `work/`, where no update can touch it. Replace `raise NotImplementedError()`,
 # run the cell, then run the check below it. A check that fails says what it saw, names the mistake if it knows it, and has three hints.
+# `joint_softmax = checkpoint("03.2", joint_softmax)` keeps your function if it passes, and lends you the course's answer if it does not, so that you can go on.
 # <!-- /exercise -->
 # <!-- solution -->
 # These are the answers, with the reason for each, common mistakes, and what a pass does not prove. Try the exercise first.
@@ -43,8 +44,8 @@ from simplex_lab.checks import check
 check("03.1", fill_logits)
 
 # %% [markdown] tags=["solution"]
-# **Why.** The formula, index by index. The output is given and starts as NaN, so an entry that you forget stays visible, and a canary around it
-# notices a write outside. From chapter 07 on, every kernel is checked like this.
+# **Why.** The formula, index by index. The output is given and starts as NaN, so an entry that you forget stays visible, and the known
+# numbers laid around it show a write outside. From chapter 07 on, every kernel is checked like this.
 #
 # **Common mistakes.** `out = torch.einsum(...)` makes a new tensor and leaves the caller's untouched: assign into it, `out[...] = ...`. Loops
 # with `k <= j`: (j, k) and (k, j) are different pairs.
@@ -99,8 +100,8 @@ check("03.3", combine)
 # **Common mistakes.** Summing over j and over k separately and multiplying afterwards: the mean of a product is not the product of the means, unless
 # j and k are independent. On the card's case both give the same, and only random inputs tell them apart.
 #
-# **What a pass does not prove.** The order of work. `(weights @ v2)` first, then times v1 and a sum over j, needs one matrix product and no
-# `[S, S, D]` tensor of products; the kernels do that.
+# **What a pass does not prove.** The order of work. `(weights @ v2)` first, then times v1 and a sum over j, needs one matrix product. PyTorch
+# stores its result `[S, S, D]`; a kernel keeps only a tile of it.
 
 # %% [markdown]
 # <!-- card 03.4 -->
