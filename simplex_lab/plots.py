@@ -229,7 +229,7 @@ def logits_memory(lengths, rows: dict[str, list[float]], limits: dict[str, float
     ax.set_xscale("log", base=2)
     ax.set_yscale("log", base=10)
     ax.set_xticks(lengths, [f"{s:,}" if s < 1024 else f"{s // 1024}k" for s in lengths])
-    ax.set_xlim(lengths[0] * 0.9, lengths[-1] * 5.5)
+    ax.set_xlim(lengths[0] * 0.9, lengths[-1] * 6.5)
     ax.minorticks_off()
     low = min(min(v) for v in rows.values())
     high = max(max(max(v) for v in rows.values()), *limits.values()) if limits else max(max(v) for v in rows.values())
