@@ -10,10 +10,10 @@ import math
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
-from simplex_lab.windows import visible, visible_pairs
+from simplex_lab.windows import same_document, visible, visible_pairs
 
 Q = Float[Tensor, "B S H D"]
 KV = Float[Tensor, "B S Hkv D"]
@@ -95,8 +95,11 @@ def two_simplicial(
     causal: bool = True,
     scale: float | None = None,
     logits: str = "trilinear",
+    documents: Int[Tensor, "B S"] | None = None,
 ) -> Attended:
     """2-simplicial attention: ``o_i = sum_jk P_ijk (v1_j * v2_k)``, ``P_i = softmax of A_i`` jointly over ``(j, k)`` (eqs 5 to 7).
+
+    With ``documents`` (packed sequences) a query sees only pairs of its own document, a run of equal numbers.
 
     Raises:
         ValueError: shapes that do not fit, or ``logits`` neither ``"trilinear"`` nor ``"determinant"``.
@@ -104,21 +107,21 @@ def two_simplicial(
     _check(q, k1=k1, k2=k2, v1=v1, v2=v2)
     S = q.shape[1]
     A = _logits(q, k1, k2, logits, scale)
-    A = A.masked_fill(~visible_pairs(S, w1, w2, causal=causal, device=q.device), -torch.inf).flatten(-2)
+    A = A.masked_fill(~_visible_pairs(S, w1, w2, causal, documents, q.device), -torch.inf).flatten(-2)
     P = A.softmax(-1).unflatten(-1, (S, S))
     o = _weigh(P, _share(v1, q), _share(v2, q))
     return Attended(o, A.logsumexp(-1) / math.log(2))
 
 
 def two_simplicial_backward(
-    q, k1, k2, v1, v2, o, lse2, do, *, w1=None, w2=None, causal=True, scale=None, logits="trilinear"
+    q, k1, k2, v1, v2, o, lse2, do, *, w1=None, w2=None, causal=True, scale=None, logits="trilinear", documents=None
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
     """Gradients ``(dq, dk1, dk2, dv1, dv2)`` (eqs 10 to 16, with the errata: weights P, not logits; the sum of eq. 15; the scale)."""
     _check(q, k1=k1, k2=k2, v1=v1, v2=v2)
     _check_like(q, do=do)
     scale = default_scale(q.shape[-1], logits) if scale is None else scale
     K1, K2, V1, V2 = (_share(x, q) for x in (k1, k2, v1, v2))
-    see = visible_pairs(q.shape[1], w1, w2, causal=causal, device=q.device)
+    see = _visible_pairs(q.shape[1], w1, w2, causal, documents, q.device)
     P = torch.exp2(_logits(q, k1, k2, logits, scale) / math.log(2) - lse2[..., None, None]).masked_fill(~see, 0)
     dP = torch.einsum("bihd,bjhd,bkhd->bhijk", do, V1, V2)
     delta = (o * do).sum(-1).transpose(1, 2)[..., None, None]
@@ -148,6 +151,15 @@ def default_scale(D: int, logits: str) -> float:
 
 
 # --- helpers ---------------------------------------------------------------------------------------------------------
+
+
+def _visible_pairs(S, w1, w2, causal, documents, device):
+    """``[S, S, S]``, or ``[B, 1, S, S, S]`` with documents."""
+    see = visible_pairs(S, w1, w2, causal=causal, device=device)
+    if documents is None:
+        return see
+    own = same_document(documents)
+    return (see & own[:, :, :, None] & own[:, :, None, :])[:, None]
 
 
 class _Signed(NamedTuple):

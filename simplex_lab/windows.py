@@ -7,7 +7,7 @@ query's own position, so ``w = 1`` sees only itself and ``w = None`` sees the wh
 from __future__ import annotations
 
 import torch
-from jaxtyping import Bool
+from jaxtyping import Bool, Int
 from torch import Tensor
 
 
@@ -36,6 +36,12 @@ def visible_pairs(S: int, w1: int | None = None, w2: int | None = None, *, causa
     see_j = visible(S, w1, causal=causal, device=device)
     see_k = visible(S, w2, causal=causal, device=device)
     return see_j[:, :, None] & see_k[:, None, :]
+
+
+def same_document(documents: Int[Tensor, "B S"]) -> Bool[Tensor, "B S S"]:
+    """``same_document[b, i, j]`` is True when ``i`` and ``j`` lie in one document of a packed sequence: a run of equal numbers."""
+    run = torch.cat([torch.zeros_like(documents[:, :1]), (documents[:, 1:] != documents[:, :-1]).to(documents.dtype).cumsum(1)], 1)
+    return run[:, :, None] == run[:, None, :]
 
 
 def count_pairs(S: int, w: int | None = None) -> int:

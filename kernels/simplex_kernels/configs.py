@@ -1,0 +1,89 @@
+"""Tile sizes, chosen by a small table instead of a search: no learner waits for a tuner.
+
+Each entry was the best of a handful measured on an H200 (bf16); the reasons are beside it. ``rows`` are query positions x heads,
+``block_k`` second keys, ``block_j`` first keys, ``positions`` query positions that one program of a window kernel walks over.
+"""
+
+from dataclasses import dataclass
+
+import triton
+
+from simplex_kernels.problem import Problem
+
+SCRATCH_BYTES = 512 * 2**20
+
+
+@dataclass(frozen=True)
+class Tile:
+    rows: int = 64
+    block_k: int = 64
+    block_j: int = 16
+    warps: int = 4
+    stages: int = 1
+    registers: int | None = None
+
+    def packing(self, G: int) -> dict[str, int]:
+        """``POSITIONS x HEADS = rows``: as many of the group's heads as fit, then positions, so that any group fills the tile."""
+        heads = min(triton.next_power_of_2(G), self.rows)
+        return {"POSITIONS": self.rows // heads, "HEADS": heads}
+
+    @property
+    def options(self) -> dict:
+        limit = {} if self.registers is None else {"maxnreg": self.registers}
+        return {"num_warps": self.warps, "num_stages": self.stages} | limit
+
+
+@dataclass(frozen=True)
+class WindowTile:
+    positions: int
+    warps: int
+
+    @property
+    def options(self) -> dict:
+        return {"num_warps": self.warps, "num_stages": 1}
+
+
+# fp32 dots in IEEE arithmetic run on CUDA cores: small tiles keep the unrolled code short.
+EXACT = Tile(rows=16, block_k=16, block_j=16, warps=4)
+
+
+def forward(p: Problem) -> Tile:
+    if p.q.dtype.itemsize > 2:
+        return EXACT
+    if p.q.shape[1] * p.group <= 16:  # a decode step
+        return Tile(rows=16, block_k=64, warps=4)
+    # 64 rows fill one warpgroup and leave room for two programs on a multiprocessor, which hide each other's waits. 128 second keys halve
+    # the share of q * k1_j and of the update of the accumulator; at D <= 64 the smaller tile leaves registers for a third program.
+    if p.block_d == 128:
+        return Tile(rows=64, block_k=128)
+    return Tile(rows=64, block_k=64, registers=168)
+
+
+def backward_query(p: Problem) -> Tile:
+    if p.q.dtype.itemsize > 2:
+        return EXACT
+    return Tile(rows=64, block_k=128 if p.block_d == 128 and not p.determinant else 64)
+
+
+def backward_keys(p: Problem) -> Tile:
+    if p.q.dtype.itemsize > 2:
+        return EXACT
+    # Two accumulators [block_k, D] stay in registers over the whole inner loop: 32 rows a step are what still fits without spilling. Short
+    # blocks of first keys keep the queries that neighbouring programs read in the L2 cache.
+    return Tile(rows=32, block_k=64, block_j=16, stages=3)
+
+
+def window(p: Problem) -> bool:
+    """Do the window kernels serve this problem better? With small windows and groups, other tiles would mostly hold unseen pairs."""
+    small = max(p.w1, p.w2) <= 64 and min(p.w1, p.w2) <= 32 and p.block_d <= 64 and p.group <= 4
+    return small and not p.determinant and p.q.dtype.itemsize <= 2
+
+
+def forward_window(p: Problem) -> WindowTile:
+    # One warp needs no barrier. Short walks give enough programs to even out the load.
+    return WindowTile(positions=16, warps=1)
+
+
+def backward_window(p: Problem) -> WindowTile:
+    # Four accumulators of a window x D must stay in registers: two warps for 32 x 32, four for larger windows.
+    return WindowTile(positions=64, warps=2 if max(p.w1, p.w2) <= 32 else 4)

@@ -1,0 +1,53 @@
+"""Device functions that the kernels share: rows and tiles from memory, a determinant's channel turns, which pairs a row sees."""
+
+import triton
+import triton.language as tl
+
+# Stands for minus infinity in a running maximum: LOWEST - LOWEST is 0, where -inf minus -inf is NaN.
+LOWEST = tl.constexpr(-1.0e30)
+
+
+@triton.jit
+def load_row(ptr, row, stride, d, D: tl.constexpr, bias, BIASED: tl.constexpr):
+    """Channels ``d`` of row ``row``, plus the bias, as ``[1, BLOCK_D]``."""
+    x = tl.load(ptr + tl.cast(row, tl.int64) * stride + d, mask=d < D, other=0.0)[None, :]
+    if BIASED:
+        x = (x + bias).to(ptr.dtype.element_ty)
+    return x
+
+
+@triton.jit
+def load_tile(ptr, first, rows, in_rows, stride, d, D: tl.constexpr, bias, BIASED: tl.constexpr, AGAIN: tl.constexpr = False):
+    """Channels ``d`` of the rows ``first + rows``, plus the bias, as ``[ROWS, BLOCK_D]``; zeros (plus bias) where ``in_rows`` is false.
+
+    ``AGAIN`` asks the L1 cache for it: a second load of a tile that the compiler must not merge with the first, since keeping the tile in
+    registers in between is what we want to avoid.
+    """
+    at = ptr + tl.cast(first, tl.int64) * stride + rows[:, None] * stride + d[None, :]
+    if AGAIN:
+        x = tl.load(at, mask=in_rows[:, None] & (d < D)[None, :], other=0.0, cache_modifier=".ca")
+    else:
+        x = tl.load(at, mask=in_rows[:, None] & (d < D)[None, :], other=0.0)
+    if BIASED:
+        x = (x + bias).to(ptr.dtype.element_ty)
+    return x
+
+
+@triton.jit
+def turns(d, D: tl.constexpr, DETERMINANT: tl.constexpr):
+    """Channels turned within their chunk of three: ``(c -> c + 1, c -> c - 1, is c in a whole chunk?)``; the remainder stays.
+
+    With them ``(a x b)_c = a[turn] b[back] - a[back] b[turn]``. ``DETERMINANT = -1`` exchanges the two, which changes the sign, as trading
+    the places of the two keys asks for.
+    """
+    whole = d < D - D % 3
+    STEP: tl.constexpr = 1 if DETERMINANT == 1 else 2
+    turn = tl.where(whole, d - d % 3 + (d % 3 + STEP) % 3, d)
+    back = tl.where(whole, d - d % 3 + (d % 3 + 3 - STEP) % 3, d)
+    return turn, back, whole
+
+
+@triton.jit
+def sees(i, start, x, w):
+    """Does the query at position ``i`` see the key at ``x``? ``max(i - w + 1, start) <= x <= i``, shapes broadcast."""
+    return (x <= i) & (x > i - w) & (x >= start)
