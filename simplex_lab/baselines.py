@@ -5,10 +5,11 @@ All compute the windowed operation of :func:`simplex_lab.reference.two_simplicia
 
 from __future__ import annotations
 
+import functools
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
-from torch.nn.attention.flex_attention import create_block_mask, flex_attention
 
 
 def unfolded(q: Tensor, k1: Tensor, k2: Tensor, v1: Tensor, v2: Tensor, *, w1: int, w2: int) -> Tensor:
@@ -18,7 +19,7 @@ def unfolded(q: Tensor, k1: Tensor, k2: Tensor, v1: Tensor, v2: Tensor, *, w1: i
     K1, V1 = (_window(x, w1) for x in (k1, v1))  # [B, S, Hkv, w1, D]
     K2, V2 = (_window(x, w2) for x in (k2, v2))  # [B, S, Hkv, w2, D]
     qk1 = (q.view(B, S, Hkv, H // Hkv, 1, D) * K1[:, :, :, None]).flatten(3, 4)  # [B, S, Hkv, G w1, D]
-    A = (qk1 @ K2.transpose(-1, -2)).float() * D**-0.5
+    A = (qk1 @ K2.transpose(-1, -2)).to(_wide(q)) * D**-0.5
     i = torch.arange(S, device=q.device)[:, None]
     see1, see2 = (i - (w - 1) + torch.arange(w, device=q.device) >= 0 for w in (w1, w2))
     A = A.unflatten(3, (H // Hkv, w1)).masked_fill(~(see1[:, :, None] & see2[:, None, :])[None, :, None, None], -torch.inf)
@@ -38,7 +39,7 @@ def blocked(q: Tensor, k1: Tensor, k2: Tensor, v1: Tensor, v2: Tensor, *, w1: in
     runs = (F.pad(x, (0, 0, 0, 0, w2 - 1, pad)).unfold(1, w2 - 1 + C, C) for x in (k2, v2))
     K2, V2 = (x.permute(0, 2, 1, 4, 3) for x in runs)  # [B, Hkv, n, w2-1+C, D]
     qk1 = (qp * K1).view(B, n, C, Hkv, G, w1, D).permute(0, 3, 1, 2, 4, 5, 6)  # [B, Hkv, n, C, G, w1, D]
-    A = (qk1.reshape(B, Hkv, n, C * G * w1, D) @ K2.transpose(-1, -2)).float() * D**-0.5
+    A = (qk1.reshape(B, Hkv, n, C * G * w1, D) @ K2.transpose(-1, -2)).to(_wide(q)) * D**-0.5
     r = torch.arange(C, device=q.device)
     first = torch.arange(n, device=q.device)[:, None, None] * C
     k = torch.arange(w2 - 1 + C, device=q.device) - (w2 - 1)  # relative to the first query of the block
@@ -58,18 +59,25 @@ def flex(q: Tensor, k1: Tensor, k2: Tensor, v1: Tensor, v2: Tensor, *, w1: int, 
     H, Hkv = q.shape[2], k1.shape[2]
     Q, K2, V2 = (x.transpose(1, 2) for x in (q, k2, v2))  # [B, H, S, D]
     K1, V1 = (x.transpose(1, 2).repeat_interleave(H // Hkv, 1) for x in (k1, v1))
-    mask = _sliding_mask(q.shape[1], w2, q.device)
+    mask, attend = _sliding_mask(q.shape[1], w2, q.device), _compiled_flex_attention()
     best = total = acc = None
     for t in range(w1):
-        o, lse = _flex_attention(Q * _shift(K1, t), K2, V2, block_mask=mask, return_lse=True, enable_gqa=Hkv != H)
+        o, lse = attend(Q * _shift(K1, t), K2, V2, block_mask=mask, return_lse=True, enable_gqa=Hkv != H)
         best, total, acc = _merge(best, total, acc, o, lse, _shift(V1, t), t)
     return (acc / total[..., None]).to(q.dtype).transpose(1, 2)
 
 
-_flex_attention = torch.compile(flex_attention, dynamic=False)
+@functools.cache
+def _compiled_flex_attention():
+    from torch.nn.attention.flex_attention import flex_attention
+
+    return torch.compile(flex_attention, dynamic=False)
 
 
+@functools.cache
 def _sliding_mask(S: int, w: int, device):
+    from torch.nn.attention.flex_attention import create_block_mask
+
     return create_block_mask(lambda b, h, i, k: (k <= i) & (k > i - w), B=None, H=None, Q_LEN=S, KV_LEN=S, device=device)
 
 
@@ -86,6 +94,10 @@ def _merge(best, total, acc, o, lse, v1, t: int):
 def _shift(x: Tensor, t: int) -> Tensor:
     """``x`` moved ``t`` places later along ``S``, zeros in front."""
     return F.pad(x, (0, 0, t, 0))[:, :, : x.shape[2]]
+
+
+def _wide(x: Tensor) -> torch.dtype:
+    return torch.promote_types(x.dtype, torch.float32)
 
 
 def _window(x: Tensor, w: int) -> Tensor:

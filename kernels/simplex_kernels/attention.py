@@ -250,9 +250,7 @@ def _check_machine(q: Tensor) -> None:
     if INTERPRETED:
         dtypes = (torch.float64, torch.float32, torch.float16)  # the interpreter computes garbage in bf16
         if q.dtype == torch.bfloat16:
-            raise ValueError(
-                "q has dtype torch.bfloat16: Triton's interpreter computes it wrongly; use float16 or float32 there, bfloat16 on a GPU"
-            )
+            raise ValueError("q has dtype torch.bfloat16, which Triton's interpreter computes wrongly: use float16 or float32 there")
     elif q.device.type != "cuda":
         raise ValueError(
             f"q is on {q.device}: the kernels need a CUDA device. To run them on the CPU, set TRITON_INTERPRET=1 before triton is imported"

@@ -36,7 +36,7 @@ def backward(p: Problem, o: Tensor, lse2: Tensor, do: Tensor, dlse2: Tensor | No
 
     numbers = [2 * copies * width * D for _, _, copies, width in frames]  # of a block, in part1 and part2
     total = B * Hkv * triton.cdiv(S, step)
-    chunk = max(1, min(total, configs.SCRATCH_BYTES // (sum(numbers) * lse2.itemsize)))
+    chunk = blocks_at_once(total, sum(numbers) * lse2.itemsize)
     chunked = chunk < total
     keys = {"size": p.k1.shape, "device": o.device}
     sums = [torch.zeros(**keys, dtype=lse2.dtype) if chunked else torch.empty(**keys, dtype=o.dtype) for _ in range(4)]
@@ -48,3 +48,8 @@ def backward(p: Problem, o: Tensor, lse2: Tensor, do: Tensor, dlse2: Tensor | No
             reduce.launch(p, part, dk, dv, first, last, *frame, accumulate=chunked)
     dk1, dv1, dk2, dv2 = (x.to(o.dtype) for x in sums)
     return dq, dk1, dk2, dv1, dv2
+
+
+def blocks_at_once(total: int, block_bytes: int) -> int:
+    """How many of ``total`` blocks fit into the scratch together; at least one."""
+    return max(1, min(total, configs.SCRATCH_BYTES // block_bytes))

@@ -70,14 +70,14 @@ def _walk(
         lse2, _ = tl.split(even)
         delta, _ = tl.split(odd)
         # [BLOCK_K, BLOCK_D] @ [BLOCK_D, ROWS] -> [BLOCK_K, ROWS]
-        s2 = tl.dot(kk, tl.trans(q), input_precision="ieee") * scale_log2
-        p_t = tl.exp2(s2 - lse2[None, :])
+        s2 = tl.dot(kk, tl.trans(q), input_precision="ieee") * scale_log2 - lse2[None, :]
         if MASKED:
             if EXACT:
                 see = ((k >= start) & (k <= i0) & (k > i0 - w2))[:, None]
             else:
                 see = (k >= start)[:, None] & (k[:, None] <= i[None, :]) & (k[:, None] > i[None, :] - w2) & in_rows[None, :]
-            p_t = tl.where(see, p_t, 0.0)
+            s2 = tl.where(see, s2, -float("inf"))
+        p_t = tl.exp2(s2)
         # [BLOCK_K, ROWS] @ [ROWS, BLOCK_D] -> [BLOCK_K, BLOCK_D]
         dvv += tl.dot(p_t.to(do.dtype), do, input_precision="ieee")
         dp_t = tl.dot(vv, tl.trans(do), input_precision="ieee")

@@ -59,10 +59,10 @@ def _sweep(
                 k1 = load_row(k1_ptr, j, k1_stride, d, D, biases[0], BIASED)
                 a = q * k1
             # [ROWS, BLOCK_D] @ [BLOCK_D, BLOCK_K] -> [ROWS, BLOCK_K]
-            s2 = tl.dot(a, tl.trans(k2), input_precision="ieee") * scale_log2
-            p = tl.exp2(s2 - pivot)
+            s2 = tl.dot(a, tl.trans(k2), input_precision="ieee") * scale_log2 - pivot
             if POSITIONS > 1:
-                p = tl.where(sees(i, start, j, w1)[:, None], p, 0.0)
+                s2 = tl.where(sees(i, start, j, w1)[:, None], s2, -float("inf"))
+            p = tl.exp2(s2)
             dp = tl.dot(do * v1, tl.trans(v2), input_precision="ieee")
             da = p * (dp - delta[:, None])
             # [ROWS, BLOCK_K] @ [BLOCK_K, BLOCK_D] -> [ROWS, BLOCK_D]

@@ -94,9 +94,8 @@ def backward_window_kernel(
                 delta -= INV_LN2 * tl.load(dlse2_ptr + row)
             lse2 = tl.load(lse2_ptr + row)
             # [W1, BLOCK_D] @ [BLOCK_D, W2] -> [W1, W2]
-            s2 = tl.dot(k1 * q, tl.trans(k2), input_precision="ieee") * scale_log2
-            p = tl.exp2(s2 - tl.where(see2, lse2, float("inf"))[None, :])
-            p = tl.where(see1[:, None], p, 0.0)
+            s2 = tl.dot(k1 * q, tl.trans(k2), input_precision="ieee") * scale_log2 - tl.where(see2, lse2, float("inf"))[None, :]
+            p = tl.exp2(tl.where(see1[:, None], s2, -float("inf")))
             dp = tl.dot(v1 * do, tl.trans(v2), input_precision="ieee")
             da = (p * (dp - delta)).to(k2.dtype)
             p = p.to(v2.dtype)

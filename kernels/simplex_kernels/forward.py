@@ -184,7 +184,8 @@ def forward_kernel(
                 k1_ptr, k2_ptr, v1_ptr, v2_ptr, k1_stride[1], k2_stride[1], v1_stride[1], v2_stride[1], w1, w2, scale_log2, biases,
                 D, BLOCK_D, BLOCK_K, POSITIONS, DETERMINANT, BIASED, True, False,
             )  # fmt: skip
-            certified = tl.min(tl.where(in_rows, l, 1.0), 0) >= PIVOT_SAFE
+            l = tl.where(in_rows, l, 1.0)
+            certified = tl.min(l, 0) >= PIVOT_SAFE
     if not certified:
         acc = tl.zeros([ROWS, BLOCK_D], ACC)
         l = tl.zeros([ROWS], ACC)
@@ -200,6 +201,7 @@ def forward_kernel(
             D, BLOCK_D, BLOCK_K, POSITIONS, DETERMINANT, BIASED, True, True,
         )  # fmt: skip
 
+    l = tl.where(in_rows, l, 1.0)
     row = (b * Sq + s) * (Hkv * G) + hkv * G + g
     tl.store(o_ptr + row[:, None] * D + d[None, :], (acc / l[:, None]).to(o_ptr.dtype.element_ty), mask=in_q)
     tl.store(lse2_ptr + row, m + tl.log2(l), mask=in_rows)

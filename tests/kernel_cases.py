@@ -1,0 +1,144 @@
+"""What the kernel tests share: inputs whose softmax is not flat, the fp64 reference of a case, and the error that a dtype may have."""
+
+import math
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+from simplex_kernels import configs, two_simplicial_attention
+
+from simplex_lab import reference
+from simplex_lab.windows import same_document, visible_pairs
+
+CUDA = torch.cuda.is_available()
+DEVICE = "cuda" if CUDA else "cpu"
+NAMES = ("o", "lse2", "dq", "dk1", "dk2", "dv1", "dv2")
+FP32_TOLERANCE = 2e-5  # of the largest reference entry
+# 16-wide tiles of different sizes: a sequence of 33 has edge, interior and diagonal tiles, and a block size taken for another one shows.
+SMALL = {
+    "forward": configs.Tile(rows=16, block_k=16),
+    "backward_query": configs.Tile(rows=16, block_k=16),
+    "backward_keys": configs.Tile(rows=16, block_k=16, block_j=8),
+    "forward_window": configs.WindowTile(positions=7, warps=1),
+    "backward_window": configs.WindowTile(positions=9, warps=2),
+}
+
+
+@dataclass(frozen=True)
+class Case:
+    S: int = 33
+    H: int = 4
+    Hkv: int = 2
+    D: int = 16
+    w1: int | None = 5
+    w2: int | None = 20
+    B: int = 2
+    dtype: torch.dtype = torch.float32
+    logits: str = "trilinear"
+    k2_bias: float = 0.0
+    v2_bias: float = 0.0
+    documents: bool = False
+    seed: int = 0
+
+    def __str__(self):
+        shown = {"B": self.B, "S": self.S, "H": f"{self.H}over{self.Hkv}", "D": self.D, "w": f"{self.w1}x{self.w2}"}
+        flags = (
+            [self.logits[:3]] * (self.logits != "trilinear")
+            + ["bias"] * bool(self.k2_bias or self.v2_bias)
+            + ["documents"] * self.documents
+        )
+        return " ".join([f"{k}{v}" for k, v in shown.items()] + flags + [str(self.dtype).removeprefix("torch.")])
+
+    @property
+    def options(self) -> dict:
+        names = {"k2_bias": self.k2_bias, "v2_bias": self.v2_bias} if self.k2_bias or self.v2_bias else {}
+        return {"w1": self.w1, "w2": self.w2, "logits": self.logits, "documents": documents(self) if self.documents else None} | names
+
+
+def documents(case: Case) -> torch.Tensor:
+    """Documents of uneven lengths, other ones in each batch entry; a number may come back later and means a new document then."""
+    gen = torch.Generator().manual_seed(case.seed)
+    return (torch.rand(case.B, case.S, generator=gen) < 0.12).long().cumsum(1).remainder(3).to(DEVICE)
+
+
+def draw(case: Case) -> list[torch.Tensor]:
+    """``q, k1, k2, v1, v2, do, dlse2``; ``q`` is scaled until the median over queries of the largest weight lies between 0.05 and 0.9."""
+    gen = torch.Generator().manual_seed(case.seed)
+    heads = (case.H, *(case.Hkv,) * 4, case.H)
+    x = [torch.randn(case.B, case.S, h, case.D, generator=gen, dtype=torch.float64) for h in heads]
+    x.append(torch.randn(case.B, case.H, case.S, generator=gen, dtype=torch.float64))
+    top = 1.0
+    for gain in (1.0, 2.0, 3.0, 4.0, 6.0, 8.0):
+        top = largest_weight(case, gain * x[0], x[1], x[2])
+        if 0.05 <= top <= 0.9 or case.S == 1 or 1 == case.w1 == case.w2:
+            x[0] *= gain
+            return [t.to(case.dtype).to(DEVICE) for t in x[:-1]] + [x[-1].to(torch.promote_types(case.dtype, torch.float32)).to(DEVICE)]
+    raise AssertionError(f"{case}: the softmax is flat or a single spike, median of the largest weight {top:.3f}")
+
+
+def largest_weight(case: Case, q, k1, k2) -> float:
+    logits = reference.trilinear_logits if case.logits == "trilinear" else reference.determinant_logits
+    see = visible_pairs(case.S, case.w1, case.w2)
+    if case.documents:
+        own = same_document(documents(case).cpu())
+        see = (see & own[:, :, :, None] & own[:, :, None, :])[:, None]
+    weights = logits(q, k1, k2 + case.k2_bias).masked_fill(~see, -torch.inf).flatten(3).softmax(-1)
+    return weights.amax(-1).median().item()
+
+
+def results(operation, x: list[torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Output and gradients of ``operation(q, k1, k2, v1, v2) -> (o, lse2)`` for the gradients ``x[5], x[6]`` of both outputs."""
+    leaves = [t.detach().clone().requires_grad_() for t in x[:5]]
+    o, lse2 = operation(*leaves)
+    gradients = torch.autograd.grad((o, lse2), leaves, (x[5].to(o.dtype), x[6].to(lse2.dtype)))
+    return dict(zip(NAMES, (o.detach(), lse2.detach(), *gradients), strict=True))
+
+
+def by_kernels(case: Case, x: list[torch.Tensor]) -> dict[str, torch.Tensor]:
+    return results(lambda *t: two_simplicial_attention(*t, **case.options, return_lse2=True), x)
+
+
+def by_reference(case: Case, x: list[torch.Tensor], dtype: torch.dtype = torch.float64) -> dict[str, torch.Tensor]:
+    options = {name: value for name, value in case.options.items() if not name.endswith("bias")}
+
+    def operation(q, k1, k2, v1, v2):
+        return reference.two_simplicial(q, k1, k2 + case.k2_bias, v1, v2 + case.v2_bias, **options)
+
+    return results(operation, [t.to(dtype) for t in x])
+
+
+def check(case: Case, x: list[torch.Tensor] | None = None, got: dict[str, torch.Tensor] | None = None) -> None:
+    """All seven results of the kernels against fp64: absolutely for fp32, for low precision against what eager PyTorch achieves."""
+    x = draw(case) if x is None else x
+    got = by_kernels(case, x) if got is None else got
+    expected = by_reference(case, x)
+    eager = by_reference(case, x, case.dtype) if case.dtype.itemsize < 4 else None
+    for name in NAMES:
+        assert got[name].isfinite().all(), f"{case}: {name} is not finite"
+        error = (got[name].double() - expected[name]).abs().max().item()
+        if eager is None:
+            allowed = FP32_TOLERANCE * max(expected[name].abs().max().item(), 1e-3)
+        else:
+            allowed = 2 * (eager[name].double() - expected[name]).abs().max().item() + 1e-3 * expected[name].square().mean().sqrt().item()
+        assert error <= allowed, f"{case}: {name} is off by {error:.2e}, allowed {allowed:.2e}"
+
+
+@contextmanager
+def tiles(monkeypatch, *, window: bool, **changed):
+    """Force the small tiles, and the window kernels or the others, whatever the table says."""
+    with monkeypatch.context() as patch:
+        patch.setattr(configs, "window", lambda p: window)
+        for name, tile in (SMALL | changed).items():
+            patch.setattr(configs, name, lambda p, tile=tile: tile)
+        yield
+
+
+def poison(monkeypatch) -> None:
+    """Memory that nobody wrote holds NaN: every ``torch.empty`` of floats is filled with it."""
+    empty = torch.empty
+
+    def poisoned(*args, **kwargs):
+        x = empty(*args, **kwargs)
+        return x.fill_(math.nan) if x.is_floating_point() and x.device.type != "meta" else x
+
+    monkeypatch.setattr(torch, "empty", poisoned)

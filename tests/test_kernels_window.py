@@ -1,0 +1,54 @@
+"""The window kernels (a query's whole window is one tile) against the fp64 reference, as in ``test_kernels.py``."""
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from kernel_cases import CUDA, Case, check, poison, tiles
+
+pytestmark = [pytest.mark.gpu] if CUDA else []
+DTYPES = [torch.float32, torch.float16, torch.bfloat16] if CUDA else [torch.float32]
+
+CASES = [
+    Case(S=1, H=2, Hkv=1),
+    Case(S=15, H=4, Hkv=4, w1=3, w2=3, B=1),
+    Case(S=16, H=4, Hkv=1, w1=20, w2=4),
+    Case(S=17, H=4, Hkv=2, D=24, w1=1, w2=40),
+    Case(S=33, H=3, Hkv=1, D=16, w1=5, w2=20),
+    Case(S=33, H=2, Hkv=2, D=64, w1=16, w2=16, B=1),
+    Case(S=80, H=1, Hkv=1, D=16, w1=17, w2=33, B=1),
+    Case(S=17, H=2, Hkv=1, D=24, w1=15, w2=4, k2_bias=-0.2, v2_bias=0.5),
+    Case(S=33, H=2, Hkv=1, w1=4, w2=15, documents=True),
+]
+
+
+@pytest.fixture(autouse=True)
+def small_tiles(monkeypatch):
+    poison(monkeypatch)
+    with tiles(monkeypatch, window=True):
+        yield
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_window_kernels_are_the_reference(case, dtype):
+    check(Case(**(vars(case) | {"dtype": dtype})))
+
+
+@pytest.mark.skipif(CUDA, reason="on a GPU every case runs in fp16")
+def test_window_kernels_are_the_reference_in_fp16():
+    check(Case(S=17, H=2, Hkv=1, D=24, dtype=torch.float16, B=1))
+
+
+@given(
+    S=st.integers(1, 20),
+    Hkv=st.integers(1, 2),
+    group=st.integers(1, 3),
+    D=st.integers(16, 40),
+    w1=st.integers(1, 24),
+    w2=st.integers(1, 24),
+    seed=st.integers(0, 99),
+)
+@settings(max_examples=100 if CUDA else 12, deadline=None, derandomize=True)
+def test_any_shape(S, Hkv, group, D, w1, w2, seed):
+    check(Case(S=S, H=group * Hkv, Hkv=Hkv, D=D, w1=w1, w2=w2, B=1, seed=seed))
