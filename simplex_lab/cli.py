@@ -1,4 +1,4 @@
-"""The ``simplex-lab`` command: doctor, start, progress, train."""
+"""The ``simplex-lab`` command: doctor, start, progress, train, bench."""
 
 from __future__ import annotations
 
@@ -34,6 +34,12 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--seeds", type=int, default=5, help="number of seeds (default 5)")
     train.add_argument("--out", help="CSV to write (default results/PRESET.csv)")
     train.set_defaults(run=_train)
+
+    bench = commands.add_parser("bench", help="time the kernels on a GPU and record it in results/kernel_bench.csv")
+    bench.add_argument("--question", action="append", help="headline, windows, model or naive; may be given again (default: all)")
+    bench.add_argument("--out", help="CSV to append to (default results/kernel_bench.csv)")
+    bench.add_argument("--plots", action="store_true", help="only draw results/kernel_*.png from the record; needs no GPU")
+    bench.set_defaults(run=_bench)
     return parser
 
 
@@ -69,6 +75,24 @@ def _train(args) -> int:
     try:
         print(f"wrote {os.path.relpath(presets.record(args.preset, args.seeds, args.out))}")
     except (ValueError, FloatingPointError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+def _bench(args) -> int:
+    from simplex_lab import bench
+
+    try:
+        if args.plots:
+            from simplex_lab import bench_plots
+
+            for path in bench_plots.draw():
+                print(f"wrote {os.path.relpath(path)}")
+            return 0
+        for question in args.question or bench.QUESTIONS:
+            print(f"wrote {os.path.relpath(bench.run(question, args.out))}")
+    except (RuntimeError, ValueError) as error:
         print(error, file=sys.stderr)
         return 1
     return 0

@@ -73,6 +73,19 @@ def write(path: str | Path, rows: Iterable[Mapping[str, str]]) -> Path:
         partial.unlink(missing_ok=True)
 
 
+def append(path: str | Path, rows: Iterable[Mapping[str, str]]) -> Path:
+    """Write ``rows`` behind those that ``path`` holds already."""
+    old = (
+        [dict(r, config=json.dumps(r["config"], sort_keys=True, separators=(",", ":"))) for r in read(path)] if Path(path).exists() else []
+    )
+    old: list[Mapping[str, str]] = []
+    if Path(path).exists():
+        read(path)  # refuses a file of another schema
+        with Path(path).open(newline="", encoding="utf-8") as f:
+            old = list(csv.DictReader(f))
+    return write(path, [*old, *rows])
+
+
 def read(path: str | Path) -> list[dict]:
     """Rows of a record, ``config`` parsed, ``value`` and ``seed`` as numbers. A bare name is looked up in ``results/``.
 

@@ -25,8 +25,6 @@ SHAPES = [
     Case(S=19, H=24, Hkv=1, D=16, w1=6, w2=6, B=1),
     Case(S=17, H=3, Hkv=1, D=128, w1=7, w2=16, B=1),
     Case(S=16, H=6, Hkv=2, D=17, w1=None, w2=3),
-    Case(S=80, H=16, Hkv=1, w1=2, w2=50, B=1),
-    Case(S=80, H=2, Hkv=1, w1=3, w2=40, B=1),
 ]
 OPTIONS = [
     Case(S=33, H=2, Hkv=1, w1=4, w2=15, k2_bias=0.3, v2_bias=1.0, B=1),

@@ -34,7 +34,7 @@ def without_jupyter(project: Project) -> Iterator[str]:
 
 
 def kernels_stand_alone(project: Project) -> Iterator[str]:
-    """``simplex_kernels`` imports nothing of ours from outside, and no kernel file imports another."""
+    """``simplex_kernels`` imports nothing of ours from outside, and no kernel file imports another (device functions may be shared)."""
     kernels = {module: path for module, path in project.files.items() if module.startswith("simplex_kernels")}
     with_jit = {module for module, path in kernels.items() if _has_kernel(project, path)}
     for module, path in kernels.items():
@@ -47,7 +47,8 @@ def kernels_stand_alone(project: Project) -> Iterator[str]:
 
 def _has_kernel(project: Project, path: Path) -> bool:
     functions = (n for n in ast.walk(parse(project.read(path).decode(), path.name)) if isinstance(n, ast.FunctionDef))
-    return any("jit" in ast.unparse(decorator) for function in functions for decorator in function.decorator_list)
+    kernels = (function for function in functions if function.name.endswith("kernel"))
+    return any("jit" in ast.unparse(decorator) for function in kernels for decorator in function.decorator_list)
 
 
 def redefinitions(project: Project, sources: list[Source]) -> Iterator[str]:
