@@ -37,11 +37,11 @@ test-unit: setup ## unit tests, and the wrong answers that every check must reje
 	@echo "Unit tests"
 	@OMP_NUM_THREADS=1 $(BIN)/pytest tests -m "not browser" -n $(JOBS) --dist loadfile
 
-test-bench: setup ## time the kernels on a GPU, append to results/kernel_bench.csv, draw the plots
+bench: setup ## time the kernels on a GPU, append to results/kernel_bench.csv, draw the plots
 	@$(BIN)/simplex-lab bench
 	@$(BIN)/simplex-lab bench --plots
 
-notebooks: setup ## run every notebook and compare its outputs with the stored ones
+test-notebooks: setup ## run every notebook and compare its outputs with the stored ones
 	@echo "Chapters and solutions: every cell runs, outputs as stored"
 	@$(NBVAL) --nbval chapters solutions
 	@echo "Exercises, unsolved: every cell runs"
