@@ -75,9 +75,6 @@ def write(path: str | Path, rows: Iterable[Mapping[str, str]]) -> Path:
 
 def append(path: str | Path, rows: Iterable[Mapping[str, str]]) -> Path:
     """Write ``rows`` behind those that ``path`` holds already."""
-    old = (
-        [dict(r, config=json.dumps(r["config"], sort_keys=True, separators=(",", ":"))) for r in read(path)] if Path(path).exists() else []
-    )
     old: list[Mapping[str, str]] = []
     if Path(path).exists():
         read(path)  # refuses a file of another schema

@@ -7,11 +7,10 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from kernel_cases import CUDA, Case, check, poison, tiles
+from kernel_cases import CUDA, Case, check, check_single_pair, in_dtypes, poison, tiles
 from simplex_kernels.configs import Tile
 
 pytestmark = [pytest.mark.gpu] if CUDA else []
-DTYPES = [torch.float32, torch.float16, torch.bfloat16] if CUDA else [torch.float32]
 
 SHAPES = [
     Case(S=1, H=2, Hkv=1),
@@ -45,16 +44,20 @@ def small_tiles(monkeypatch):
         yield
 
 
-@pytest.mark.parametrize("dtype", DTYPES, ids=str)
-@pytest.mark.parametrize("case", SHAPES + OPTIONS, ids=str)
-def test_kernels_are_the_reference(case, dtype):
-    check(Case(**(vars(case) | {"dtype": dtype})))
+@pytest.mark.parametrize("case", in_dtypes(SHAPES + OPTIONS), ids=str)
+def test_kernels_are_the_reference(case):
+    check(case)
 
 
 @pytest.mark.skipif(CUDA, reason="on a GPU every case runs in fp16")
 @pytest.mark.parametrize("case", [Case(S=33, H=2, Hkv=1, B=1), Case(S=17, H=16, Hkv=1, w1=9, w2=3, D=24, B=1)], ids=str)
 def test_kernels_are_the_reference_in_fp16(case):
     check(Case(**(vars(case) | {"dtype": torch.float16})))
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16] if CUDA else [torch.float16], ids=str)
+def test_a_single_pair_in_low_precision(dtype):
+    check_single_pair(Case(S=1, H=2, Hkv=1, dtype=dtype))
 
 
 # In the interpreter a call costs the same whatever its size: wider tiles than above make the search affordable.

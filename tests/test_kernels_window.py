@@ -4,10 +4,9 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from kernel_cases import CUDA, Case, check, poison, tiles
+from kernel_cases import CUDA, Case, check, check_single_pair, in_dtypes, poison, tiles
 
 pytestmark = [pytest.mark.gpu] if CUDA else []
-DTYPES = [torch.float32, torch.float16, torch.bfloat16] if CUDA else [torch.float32]
 
 CASES = [
     Case(S=1, H=2, Hkv=1),
@@ -29,15 +28,19 @@ def small_tiles(monkeypatch):
         yield
 
 
-@pytest.mark.parametrize("dtype", DTYPES, ids=str)
-@pytest.mark.parametrize("case", CASES, ids=str)
-def test_window_kernels_are_the_reference(case, dtype):
-    check(Case(**(vars(case) | {"dtype": dtype})))
+@pytest.mark.parametrize("case", in_dtypes(CASES), ids=str)
+def test_window_kernels_are_the_reference(case):
+    check(case)
 
 
 @pytest.mark.skipif(CUDA, reason="on a GPU every case runs in fp16")
 def test_window_kernels_are_the_reference_in_fp16():
     check(Case(S=17, H=2, Hkv=1, D=24, dtype=torch.float16, B=1))
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16] if CUDA else [torch.float16], ids=str)
+def test_a_single_pair_in_low_precision(dtype):
+    check_single_pair(Case(S=1, H=2, Hkv=1, dtype=dtype))
 
 
 @given(
