@@ -105,12 +105,11 @@ def test_tensors_beyond_two_to_the_31_elements(Hkv):
     gradients = torch.autograd.grad(o, leaves, x[5])
     short = [t[:, -tail:].detach().requires_grad_() for t in x[:5]]
     o_short = two_simplicial_attention(*short, w1=w1, w2=w2)
-    # queries before the first whole window see other pairs in the short sequence: their gradients are left out
-    weight = (torch.arange(tail, device="cuda") >= w2 - 1).view(1, tail, 1, 1)
-    expected = torch.autograd.grad(o_short, short, x[5][:, -tail:] * weight)
+    expected = torch.autograd.grad(o_short, short, x[5][:, -tail:])
     torch.testing.assert_close(o[:, -64:], o_short[:, -64:], rtol=0, atol=0)
+    # sums over chunks of queries may be added in another order: one rounding to bf16 apart
     for g, e in zip(gradients, expected, strict=True):
-        torch.testing.assert_close(g[:, -tail + 2 * w2 :].float(), e[:, 2 * w2 :].float(), rtol=2e-2, atol=2e-2)
+        torch.testing.assert_close(g[:, -64:], e[:, -64:], rtol=2**-7, atol=1e-5)
 
 
 @pytest.mark.parametrize("window", [False, True], ids=["tiled", "window"])
