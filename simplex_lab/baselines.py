@@ -59,19 +59,20 @@ def flex(q: Tensor, k1: Tensor, k2: Tensor, v1: Tensor, v2: Tensor, *, w1: int, 
     H, Hkv = q.shape[2], k1.shape[2]
     Q, K2, V2 = (x.transpose(1, 2) for x in (q, k2, v2))  # [B, H, S, D]
     K1, V1 = (x.transpose(1, 2).repeat_interleave(H // Hkv, 1) for x in (k1, v1))
-    mask, attend = _sliding_mask(q.shape[1], w2, q.device), _compiled_flex_attention()
+    mask = _sliding_mask(q.shape[1], w2, q.device)
+    attend, merge = _compiled()
     best = total = acc = None
     for t in range(w1):
         o, lse = attend(Q * _shift(K1, t), K2, V2, block_mask=mask, return_lse=True, enable_gqa=Hkv != H)
-        best, total, acc = _merge(best, total, acc, o, lse, _shift(V1, t), t)
+        best, total, acc = merge(best, total, acc, o, lse, _shift(V1, t), t)
     return (acc / total[..., None]).to(q.dtype).transpose(1, 2)
 
 
 @functools.cache
-def _compiled_flex_attention():
+def _compiled():
     from torch.nn.attention.flex_attention import flex_attention
 
-    return torch.compile(flex_attention, dynamic=False)
+    return torch.compile(flex_attention, dynamic=False), torch.compile(_merge, dynamic=True)
 
 
 @functools.cache

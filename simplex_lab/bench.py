@@ -97,13 +97,15 @@ def measurements(question: str, say) -> Iterator[tuple[dict, dict]]:
 
 
 def operation(arm: str, shape: Shape) -> Callable[..., Tensor]:
-    """``(q, k1, k2, v1, v2) -> o`` of an arm."""
+    """``(q, k1, k2, v1, v2) -> o`` of an arm, compiled for this shape alone: after too many shapes dynamo would go on without compiling."""
     if arm == "kernels":
         from simplex_kernels import two_simplicial_attention
 
         return functools.partial(two_simplicial_attention, w1=shape.w1, w2=shape.w2)
     if arm == "naive":
         return lambda *x: reference.two_simplicial(*x, w1=shape.w1, w2=shape.w2).o
+    torch.compiler.reset()
+    torch._dynamo.config.fail_on_recompile_limit_hit = True
     function = functools.partial(getattr(baselines, arm), w1=shape.w1, w2=shape.w2)
     return function if arm == "flex" else torch.compile(function, dynamic=False)
 

@@ -62,7 +62,7 @@ def test_flex_attention_merged_over_first_keys_computes_the_operation(monkeypatc
         i = torch.arange(S)
         return (i[None] <= i[:, None]) & (i[None] > i[:, None] - w)
 
-    monkeypatch.setattr(baselines, "_compiled_flex_attention", lambda: attend)
+    monkeypatch.setattr(baselines, "_compiled", lambda: (attend, baselines._merge))
     monkeypatch.setattr(baselines, "_sliding_mask", mask)
     gen = torch.Generator().manual_seed(0)
     x = [torch.randn(2, 13, h, 8, generator=gen) for h in (4, 2, 2, 2, 2)]

@@ -23,6 +23,13 @@ REAL = [
     Case(S=300, H=8, Hkv=2, D=64, w1=64, w2=16, B=1),
     Case(S=260, H=8, Hkv=1, D=64, w1=40, w2=100, B=1),
     Case(S=200, H=6, Hkv=2, D=24, w1=300, w2=7, B=2),
+    *(
+        Case(S=100, H=2 * G, Hkv=2, D=64, w1=w1, w2=w2, B=1)  # window kernels
+        for G in (1, 2, 3, 4)
+        for w1, w2 in ((5, 9), (16, 16), (10, 30), (16, 64), (32, 32), (32, 64))
+    ),
+    Case(S=100, H=8, Hkv=2, D=40, w1=20, w2=50, B=2),
+    Case(S=100, H=4, Hkv=4, D=16, w1=32, w2=32, B=1),
     Case(S=120, H=32, Hkv=2, D=96, w1=9, w2=65, B=1, logits="determinant"),
     Case(S=120, H=64, Hkv=1, D=128, w1=65, w2=9, B=1, logits="determinant"),
     Case(S=140, H=64, Hkv=1, D=128, w1=9, w2=90, B=1, documents=True),

@@ -8,7 +8,7 @@ import torch
 import triton
 from torch import Tensor
 
-from simplex_kernels import backward_keys, backward_query, backward_window, configs, reduce
+from simplex_kernels import backward_delta, backward_keys, backward_query, backward_window, configs, reduce
 from simplex_kernels.problem import Problem
 
 Gradients = tuple[Tensor, Tensor, Tensor, Tensor, Tensor]
@@ -21,10 +21,11 @@ def backward(p: Problem, o: Tensor, lse2: Tensor, do: Tensor, dlse2: Tensor | No
         tile = configs.backward_window(p)
         W1, W2, step = p.padded(p.w1), p.padded(p.w2), tile.positions
         frames = ((step, 1 - W1, 1, step + W1 - 1), (step, 1 - W2, 1, step + W2 - 1))
+        delta = backward_delta.launch(p, o, do, dlse2)
         dq = torch.empty(o.shape, dtype=o.dtype, device=o.device)
 
         def fill(first, blocks, part1, part2):
-            backward_window.launch(p, tile, o, lse2, do, dlse2, dq, first, blocks, part1, part2)
+            backward_window.launch(p, tile, lse2, delta, do, dq, first, blocks, part1, part2)
     else:
         dq, stat = backward_query.launch(p, configs.backward_query(p), o, lse2, do, dlse2)
         tile = configs.backward_keys(p)

@@ -37,10 +37,11 @@ class Tile:
 class WindowTile:
     positions: int
     warps: int
+    stages: int = 1
 
     @property
     def options(self) -> dict:
-        return {"num_warps": self.warps, "num_stages": 1}
+        return {"num_warps": self.warps, "num_stages": self.stages}
 
 
 # fp32 dots in IEEE arithmetic run on CUDA cores: small tiles keep the unrolled code short.
@@ -80,10 +81,12 @@ def window(p: Problem) -> bool:
 
 
 def forward_window(p: Problem) -> WindowTile:
-    # One warp needs no barrier. Short walks give enough programs to even out the load.
-    return WindowTile(positions=16, warps=1)
+    # One head: one warp needs no barrier, and the next position's keys are fetched meanwhile. Several heads: 64 rows and more are the
+    # share of four warps. Short walks give enough programs to even out the load.
+    return WindowTile(positions=32, warps=1, stages=2) if p.group == 1 else WindowTile(positions=16, warps=4)
 
 
 def backward_window(p: Problem) -> WindowTile:
-    # Four accumulators of a window x D must stay in registers: two warps for 32 x 32, four for larger windows.
-    return WindowTile(positions=64, warps=2 if max(p.w1, p.w2) <= 32 else 4)
+    # Four warps are the warpgroup of a matrix instruction, and their registers hold the four accumulators. One head has too little to do
+    # at a position to hide the next one's loads, which are fetched ahead.
+    return WindowTile(positions=64, warps=4, stages=2 if p.group == 1 else 1)

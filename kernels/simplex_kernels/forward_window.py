@@ -1,14 +1,15 @@
-"""Forward for small windows: a query's whole window of pairs is one tile.
+"""Forward for small windows: the whole window of pairs of a query, for all heads of a group, is one tile.
 
 Formula and shapes as in ``forward.py``. There a tile holds many rows and walks over pairs; with windows of 32 x 32 and few heads it
-would mostly hold pairs that its rows do not see. Here a program takes one query row at a time, and the tile's axes are its first and
-second keys:
+would mostly hold pairs that its rows do not see. Here a program takes one query position at a time; the rows of a tile are the group's
+heads x first keys, its columns second keys:
 
-    s2 = (K1 * q_i) @ K2^T                  [W1, D] @ [D, W2]
-    o  = sum_j (P @ V2)_j * V1_j            [W1, W2] @ [W2, D], then a sum over rows
+    s2 = (K1 * q_i) @ K2^T                  [HEADS W1, D] @ [D, W2]
+    o  = sum_j (V2^T @ P^T)_j * V1_j        [D, W2] @ [W2, HEADS W1], then a sum over first keys
 
-No pair is wasted but for the rounding of windows to powers of two, and the softmax is complete in one step. Programs walk over
-consecutive positions, whose windows overlap, so keys come from the L1 cache.
+No pair is wasted but for the rounding of windows and groups to powers of two, and the softmax is complete in one step. The second
+product lies transposed, so that the sum over first keys stays within a few lanes. Programs walk over consecutive positions, whose
+windows overlap, so keys come from the L1 cache.
 """
 
 import torch
@@ -18,24 +19,27 @@ from torch import Tensor
 
 from simplex_kernels.configs import WindowTile
 from simplex_kernels.problem import Problem
-from simplex_kernels.tiles import load_row, load_tile
+from simplex_kernels.tiles import load_tile
 
 
 @triton.jit(do_not_specialize=["S", "w1", "w2"])
 def forward_window_kernel(
     q_ptr, k1_ptr, k2_ptr, v1_ptr, v2_ptr, o_ptr, lse2_ptr, starts_ptr,
     q_stride, k1_stride, k2_stride, v1_stride, v2_stride, S, Hkv, w1, w2, scale_log2, biases,
-    G: tl.constexpr, D: tl.constexpr, BLOCK_D: tl.constexpr, POSITIONS: tl.constexpr, W1: tl.constexpr, W2: tl.constexpr,
-    BIASED: tl.constexpr,
+    G: tl.constexpr, D: tl.constexpr, BLOCK_D: tl.constexpr, POSITIONS: tl.constexpr, HEADS: tl.constexpr, W1: tl.constexpr,
+    W2: tl.constexpr, BIASED: tl.constexpr,
 ):  # fmt: skip
+    ROWS: tl.constexpr = HEADS * W1
     blocks = tl.cdiv(S, POSITIONS)
     i_first = tl.program_id(0) % blocks * POSITIONS
     hkv = (tl.program_id(0) // blocks % Hkv).to(tl.int64)
     b = (tl.program_id(0) // blocks // Hkv).to(tl.int64)
     d = tl.arange(0, BLOCK_D)
-    in_d = d < D
+    g = tl.arange(0, HEADS)
+    in_g = (g < G)[:, None] & (d < D)[None, :]
     age1 = tl.arange(0, W1)
     age2 = tl.arange(0, W2)
+    age_r = tl.arange(0, ROWS) % W1
     q_ptr += b * q_stride[0] + hkv * G * q_stride[2]
     k1_ptr += b * k1_stride[0] + hkv * k1_stride[2]
     k2_ptr += b * k2_stride[0] + hkv * k2_stride[2]
@@ -47,23 +51,25 @@ def forward_window_kernel(
             start = tl.load(starts_ptr + b * S + i)
         see1 = (age1 < w1) & (i - age1 >= start)
         see2 = (age2 < w2) & (i - age2 >= start)
+        see_r = (age_r < w1) & (i - age_r >= start)
         k1 = load_tile(k1_ptr, i, -age1, see1, k1_stride[1], d, D, biases[0], BIASED)
         k2 = load_tile(k2_ptr, i, -age2, see2, k2_stride[1], d, D, biases[1], BIASED)
         v1 = load_tile(v1_ptr, i, -age1, see1, v1_stride[1], d, D, biases[2], BIASED)
         v2 = load_tile(v2_ptr, i, -age2, see2, v2_stride[1], d, D, biases[3], BIASED)
-        for g in range(0, G):
-            q = load_row(q_ptr + g * q_stride[2], i, q_stride[1], d, D, 0.0, False)
-            # [W1, BLOCK_D] @ [BLOCK_D, W2] -> [W1, W2]
-            s2 = tl.dot(k1 * q, tl.trans(k2), input_precision="ieee") * scale_log2
-            s2 = tl.where(see1[:, None] & see2[None, :], s2, -float("inf"))
-            m = tl.max(tl.max(s2, 1), 0)
-            p = tl.exp2(s2 - m)
-            l = tl.sum(tl.sum(p, 1), 0)
-            # [W1, W2] @ [W2, BLOCK_D] -> [W1, BLOCK_D]
-            o = tl.sum(tl.dot(p.to(v2.dtype), v2, input_precision="ieee") * v1, 0) / l
-            row = (b * S + i) * (Hkv * G) + hkv * G + g
-            tl.store(o_ptr + row * D + d, o.to(o_ptr.dtype.element_ty), mask=in_d)
-            tl.store(lse2_ptr + row, m + tl.log2(l))
+        q = tl.load(q_ptr + tl.cast(i, tl.int64) * q_stride[1] + g[:, None] * q_stride[2] + d[None, :], mask=in_g, other=0.0)
+        a1 = tl.reshape(k1[None, :, :] * q[:, None, :], [ROWS, BLOCK_D])
+        # [ROWS, BLOCK_D] @ [BLOCK_D, W2] -> [ROWS, W2]
+        s2 = tl.dot(a1, tl.trans(k2), input_precision="ieee") * scale_log2
+        s2 = tl.where(see_r[:, None] & see2[None, :], s2, -float("inf"))
+        m = tl.max(tl.reshape(tl.max(s2, 1), [HEADS, W1]), 1)
+        p = tl.exp2(s2 - tl.reshape(tl.broadcast_to(m[:, None], [HEADS, W1]), [ROWS])[:, None])
+        l = tl.sum(tl.reshape(tl.sum(p, 1), [HEADS, W1]), 1)
+        # [BLOCK_D, W2] @ [W2, ROWS] -> [BLOCK_D, ROWS]
+        x = tl.reshape(tl.dot(tl.trans(v2), tl.trans(p.to(v2.dtype)), input_precision="ieee"), [BLOCK_D, HEADS, W1])
+        o = tl.sum(x * tl.trans(v1)[:, None, :], 2) / l[None, :]
+        row = (b * S + i) * (Hkv * G) + hkv * G
+        tl.store(o_ptr + (row + g)[None, :] * D + d[:, None], o.to(o_ptr.dtype.element_ty), mask=tl.trans(in_g))
+        tl.store(lse2_ptr + row + g, m + tl.log2(l), mask=g < G)
 
 
 def launch(p: Problem, tile: WindowTile) -> tuple[Tensor, Tensor]:
@@ -74,6 +80,7 @@ def launch(p: Problem, tile: WindowTile) -> tuple[Tensor, Tensor]:
     forward_window_kernel[(triton.cdiv(S, tile.positions) * Hkv * B,)](
         p.q, p.k1, p.k2, p.v1, p.v2, o, lse2, p.starts, *p.strides,
         S=S, Hkv=Hkv, w1=p.w1, w2=p.w2, scale_log2=p.scale_log2, biases=p.biases,
-        **p.constants, POSITIONS=tile.positions, W1=p.padded(p.w1), W2=p.padded(p.w2), **tile.options,
+        **p.constants, POSITIONS=tile.positions, HEADS=triton.next_power_of_2(p.group), W1=p.padded(p.w1), W2=p.padded(p.w2),
+        **tile.options,
     )  # fmt: skip
     return o, lse2

@@ -1,0 +1,164 @@
+"""Pictures of ``results/kernel_bench.csv``, one a question: pure functions from rows to a figure, and ``draw`` that writes them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+
+import numpy as np
+from matplotlib import pyplot as plt
+from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator
+
+from simplex_lab import plots, records
+from simplex_lab.show import png
+
+PASSES = ("forward", "backward")
+MARKERS = ("o", "s", "^", "D", "v")
+ARMS = {"kernels": "these kernels", "unfolded": "windows unfolded", "blocked": "blocks of queries", "flex": "w1 FlexAttention calls"}
+
+
+def latest(rows: Iterable[Mapping]) -> list[Mapping]:
+    """Of rows that measure the same thing the last; only those of the device that was measured last."""
+    rows = list(rows)
+    found = {(json.dumps(r["config"], sort_keys=True), r["metric"]): r for r in rows if r["device"] == rows[-1]["device"]}
+    return list(found.values())
+
+
+def values(rows: Iterable[Mapping], metric: str, over: str | Callable, **config) -> dict:
+    """``{config[over]: value}`` of a metric, sorted, among the rows whose config holds all of ``config``."""
+    key = over if callable(over) else lambda c: c[over]
+    return dict(sorted((key(r["config"]), r["value"]) for r in rows if r["metric"] == metric and config.items() <= r["config"].items()))
+
+
+def rate(rows: list[Mapping]) -> Figure:
+    """Share of the matrix product's rate over the sequence length, forward and backward, one line a window, beside cuDNN's attention."""
+    fig, axes = plt.subplots(1, 2, figsize=(8, 3.4), sharey=True)
+    for ax, name in zip(axes, PASSES, strict=True):
+        for w2, marker in zip((256, 512, 1024), MARKERS, strict=False):
+            line = values(rows, f"{name} over matmul", "S", question="headline", arm="kernels", H=128, w1=32, w2=w2)
+            if line:
+                ax.plot(*_xy(line), marker=marker, color=plots.SIMPLICIAL, alpha={256: 0.45, 512: 1, 1024: 0.7}[w2], label=f"w2 = {w2}")
+        for share in values(rows, f"{name} over matmul", "S", arm="cudnn dense").values():
+            ax.axhline(share, **plots.REFERENCE)
+            ax.annotate("cuDNN, dense pairs", (1, share), xycoords=("axes fraction", "data"), va="bottom", ha="right", fontsize=9)
+        _lengths(ax)
+        ax.set_ylim(0, 1)
+        ax.text(0.03, 0.96, name, transform=ax.transAxes, va="top", fontweight="bold")
+    axes[0].set_ylabel("useful rate / rate of a matrix product")
+    axes[1].legend(frameon=False, loc="lower right", fontsize=9)
+    return fig
+
+
+def length(rows: list[Mapping]) -> Figure:
+    """Time over the sequence length at windows 32 x 512, both axes logarithmic, with the slope from 4k on: 1 is linear.
+
+    Shorter sequences cost less than their share, since the first ``w2`` queries see smaller windows.
+    """
+    fig, ax = plt.subplots(figsize=(8, 3.6))
+    for name, marker in zip(PASSES, MARKERS, strict=False):
+        line = values(rows, name, "S", question="headline", arm="kernels", H=128, w1=32, w2=512)
+        S, t = _xy(line)
+        slope, start = np.polyfit(np.log(S[S >= 4096]), np.log(t[S >= 4096]), 1)
+        ax.plot(S, t, marker=marker, color=plots.SIMPLICIAL, ls="none")
+        ax.plot(S, np.exp(start) * S**slope, color=plots.SIMPLICIAL, lw=1.2)
+        ax.annotate(f"{name}, slope {slope:.2f} from 4k on", (S[-2], t[-2]), xytext=(-8, 6), textcoords="offset points", ha="right")
+    ax.set_yscale("log")
+    _lengths(ax)
+    ax.set_ylabel("time (ms, log)")
+    return fig
+
+
+def windows(rows: list[Mapping]) -> Figure:
+    """Time over the pairs of a window at S = 4096, both axes logarithmic; the line through the origin is linear cost."""
+    fig, ax = plt.subplots(figsize=(8, 3.8))
+    for name, marker in zip(PASSES, MARKERS, strict=False):
+        points = values(rows, name, lambda c: (c["w1"] * c["w2"], c["w1"], c["w2"]), question="windows", arm="kernels")
+        pairs, t = np.array([p for p, *_ in points]), np.array(list(points.values()))
+        per_pair = np.exp(np.mean(np.log(t / pairs)))
+        ends = np.array([pairs.min(), pairs.max()])
+        ax.plot(ends, per_pair * ends, **plots.REFERENCE)
+        ax.plot(pairs, t, marker=marker, color=plots.SIMPLICIAL, ls="none", label=name)
+        if name == "forward":
+            at = {}
+            for (p, w1, w2), y in points.items():
+                at.setdefault(p, ([], y))[0].append(f"{w1} x {w2}")
+            for p, (names, y) in at.items():
+                ax.annotate("\n".join(names), (p, y), xytext=(6, -4), textcoords="offset points", va="top", fontsize=9)
+    ax.set_xscale("log", base=2)
+    ax.set_yscale("log")
+    ax.set_xlim(right=ax.get_xlim()[1] * 1.3)
+    ax.set_ylim(bottom=ax.get_ylim()[0] / 2)
+    ax.set_xlabel("pairs of a window, w1 w2 (log)")
+    ax.set_ylabel("time (ms, log)")
+    ax.legend(frameon=False, loc="upper left")
+    return fig
+
+
+def model(rows: list[Mapping]) -> Figure:
+    """Time and peak memory of forward and backward at model size, S = 4096, beside PyTorch versions of the operation."""
+    shapes = [(8, 32, 32), (8, 64, 16), (2, 32, 32), (2, 64, 16)]
+    fig, axes = plt.subplots(1, 2, figsize=(8, 3.6), sharey=True)
+    for ax, metric, label in zip(axes, ("forward+backward", "peak memory"), ("time (ms, log)", "peak memory (MiB, log)"), strict=True):
+        for y, (Hkv, w1, w2) in enumerate(shapes):
+            at = values(rows, metric, "arm", question="model", S=4096, Hkv=Hkv, w1=w1, w2=w2)
+            for arm, marker in zip(ARMS, MARKERS, strict=False):
+                if arm in at:
+                    colour = plots.SIMPLICIAL if arm == "kernels" else plots.DOT
+                    ax.plot(at[arm], y, marker=marker, color=colour, ms=9, ls="none", label=ARMS[arm] if y == 0 else None)
+            best = min(value for arm, value in at.items() if arm != "kernels")
+            ax.plot([at["kernels"], best], [y, y], color=plots.SIMPLICIAL, lw=1, zorder=0)
+            middle = np.sqrt(at["kernels"] * best)
+            ax.text(middle, y - 0.12, f"{best / at['kernels']:.1f} x", ha="center", va="bottom", fontsize=9, color=plots.SIMPLICIAL)
+        ax.set_xscale("log")
+        ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if metric != "peak memory" else (1,)))
+        ax.xaxis.set_major_formatter("{x:g}")
+        ax.xaxis.set_minor_formatter("")
+        ax.set_xlabel(label)
+    axes[0].set_yticks(range(len(shapes)), [f"Hkv = {Hkv}, {w1} x {w2}" for Hkv, w1, w2 in shapes])
+    axes[0].set_ylim(len(shapes) - 0.5, -0.6)
+    fig.legend(*axes[0].get_legend_handles_labels(), frameon=False, loc="outside upper center", ncols=4, fontsize=9)
+    return fig
+
+
+FIGURES = {
+    "headline": {"kernel_rate": rate, "kernel_length": length},
+    "windows": {"kernel_windows": windows},
+    "model": {"kernel_model": model},
+}
+
+
+def draw(record: str | Path = "kernel_bench.csv", out: Path = records.RESULTS) -> list[Path]:
+    """Write the pictures of all questions that the record answers.
+
+    Raises:
+        ValueError: there is no record, or it is empty.
+    """
+    try:
+        rows = records.read(record)
+    except FileNotFoundError:
+        rows = []
+    if not rows:
+        raise ValueError(f"{record}: nothing is recorded yet; run `simplex-lab bench` on a GPU")
+    plots.style()
+    rows, paths = latest(rows), []
+    asked = {r["config"]["question"] for r in rows}
+    for question in FIGURES.keys() & asked:
+        for name, figure in FIGURES[question].items():
+            fig = figure(rows)
+            paths.append(out / f"{name}.png")
+            paths[-1].write_bytes(png(fig))
+            plt.close(fig)
+    return sorted(paths)
+
+
+def _xy(line: dict) -> tuple[np.ndarray, np.ndarray]:
+    return np.array(list(line)), np.array(list(line.values()))
+
+
+def _lengths(ax) -> None:
+    S = (1024, 2048, 4096, 8192, 16384)
+    ax.set_xscale("log", base=2)
+    ax.set_xticks(S, [f"{s // 1024}k" for s in S])
+    ax.set_xlabel("sequence length S (log)")

@@ -1,0 +1,104 @@
+"""The benchmark's pictures show what the record holds: rows written here, numbers read back from the drawn lines."""
+
+from dataclasses import asdict
+
+import numpy as np
+import pytest
+from matplotlib import pyplot as plt
+
+from simplex_lab import bench, bench_plots, cli, records
+
+SOURCE = {"device": "GPU", "driver": "", "torch": "2.13.0", "triton": "3.7.1", "commit": "abc", "date": "2026-01-01", "command": "x"}
+
+
+def rows(question, arm, shape, *, device="GPU", **metrics):
+    config = {"arm": arm, "question": question, "dtype": "bf16"} | shape
+    return [
+        records.row("kernel_bench", config, 0, name.replace("_and_", "+").replace("_", " "), value, "", SOURCE | {"device": device})
+        for name, value in metrics.items()
+    ]
+
+
+@pytest.fixture
+def record(tmp_path):
+    """Forward takes a nanosecond for each pair of windows and query, backward four, the matmul's rate is 800."""
+    found = rows("headline", "cudnn dense", {"B": 4, "S": 8192}, forward_over_matmul=0.75, backward_over_matmul=0.6)
+    for question in ("headline", "windows"):
+        for s in bench.QUESTIONS[question]:
+            t = 1e-6 * s.S * s.w1 * s.w2
+            found += rows(question, "kernels", asdict(s), forward=t, backward=4 * t, forward_over_matmul=0.7, backward_over_matmul=0.45)
+    for s in bench.MODEL:
+        for arm, factor in (("kernels", 1), ("unfolded", 6), ("blocked", 9)):
+            found += rows("model", arm, asdict(s), forward_and_backward=factor * s.S / 4096, peak_memory=factor**2)
+    return records.write(tmp_path / "kernel_bench.csv", found)
+
+
+@pytest.fixture(autouse=True)
+def close():
+    yield
+    plt.close("all")
+
+
+def texts(ax):
+    return {t.get_text() for t in ax.texts}
+
+
+def test_every_question_has_its_picture(record, tmp_path):
+    paths = bench_plots.draw(record, tmp_path)
+    assert [p.name for p in paths] == ["kernel_length.png", "kernel_model.png", "kernel_rate.png", "kernel_windows.png"]
+    assert all(p.read_bytes().startswith(b"\x89PNG") for p in paths)
+
+
+def test_only_what_was_asked_is_drawn(tmp_path):
+    s = bench.WINDOWS[0]
+    path = records.write(tmp_path / "t.csv", rows("windows", "kernels", asdict(s), forward=1, backward=2))
+    assert [p.name for p in bench_plots.draw(path, tmp_path)] == ["kernel_windows.png"]
+
+
+def test_the_rate_s_lines_are_the_recorded_shares(record):
+    forward, backward = bench_plots.rate(records.read(record)).axes
+    for ax, share, cudnn in ((forward, 0.7, 0.75), (backward, 0.45, 0.6)):
+        *lines, reference = ax.lines
+        assert [line.get_label() for line in lines] == ["w2 = 256", "w2 = 512", "w2 = 1024"]
+        for line in lines:
+            assert list(line.get_xdata()) == [1024, 2048, 4096, 8192, 16384]
+            assert set(line.get_ydata()) == {share}
+        assert reference.get_ydata()[0] == cudnn
+
+
+def test_linear_cost_has_slope_one(record):
+    (ax,) = bench_plots.length(records.read(record)).axes
+    assert texts(ax) == {"forward, slope 1.00 from 4k on", "backward, slope 1.00 from 4k on"}
+
+
+def test_every_window_is_drawn_over_its_pairs(record):
+    (ax,) = bench_plots.windows(records.read(record)).axes
+    points = [line for line in ax.lines if line.get_label() in bench_plots.PASSES]
+    pairs = sorted(w1 * w2 for w1, w2 in bench.PAIRS)
+    for line, factor in zip(points, (1, 4), strict=True):
+        assert sorted(line.get_xdata()) == pairs
+        np.testing.assert_allclose(sorted(line.get_ydata()), [factor * 1e-6 * 4096 * p for p in pairs], rtol=1e-5)
+    assert "16 x 256" in texts(ax)
+
+
+def test_the_model_s_advantage_is_over_the_best_other(record):
+    time, memory = bench_plots.model(records.read(record)).axes
+    assert texts(time) == {"6.0 x"}
+    assert texts(memory) == {"36.0 x"}
+
+
+def test_the_last_measurement_on_the_last_device_counts():
+    shape = asdict(bench.WINDOWS[0])
+    measured = [
+        *rows("windows", "kernels", shape, forward=1),
+        *rows("windows", "kernels", shape, device="other", forward=9),
+        *rows("windows", "kernels", shape, forward=2),
+    ]
+    parsed = [dict(r, config=shape, value=float(r["value"])) for r in measured]
+    assert [r["value"] for r in bench_plots.latest(parsed)] == [2]
+
+
+def test_no_record_says_what_to_do(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(records, "RESULTS", tmp_path)
+    assert cli.main(["bench", "--plots"]) == 1
+    assert "run `simplex-lab bench` on a GPU" in capsys.readouterr().err
