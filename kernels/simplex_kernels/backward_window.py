@@ -85,25 +85,28 @@ def backward_window_kernel(
         start = 0
         if starts_ptr is not None:
             start = tl.load(starts_ptr + b * S + i)
-        see1 = (age1 < w1) & (i - age1 >= start)
-        see2 = (age2 < w2) & (i - age2 >= start)
-        k1 = load_tile(k1_ptr, i, -age1, see1, k1_stride[1], d, D, biases[0], BIASED)
-        k2 = load_tile(k2_ptr, i, -age2, see2, k2_stride[1], d, D, biases[1], BIASED)
-        v1 = load_tile(v1_ptr, i, -age1, see1, v1_stride[1], d, D, biases[2], BIASED)
-        v2 = load_tile(v2_ptr, i, -age2, see2, v2_stride[1], d, D, biases[3], BIASED)
+        # what is not seen is not loaded either: its slot holds the oldest key that is seen, and gets weight 0
+        oldest1 = min(w1 - 1, i - start)
+        oldest2 = min(w2 - 1, i - start)
+        back1 = -tl.minimum(age1, oldest1)
+        back2 = -tl.minimum(age2, oldest2)
+        k1 = load_tile(k1_ptr, i, back1, None, k1_stride[1], d, D, biases[0], BIASED)
+        k2 = load_tile(k2_ptr, i, back2, None, k2_stride[1], d, D, biases[1], BIASED)
         far = tl.cast(i, tl.int64)
         q = tl.load(q_ptr + far * q_stride[1] + g[:, None] * q_stride[2] + d[None, :], mask=in_g, other=0.0)
-        do = tl.load(do_ptr + far * do_stride[1] + g[:, None] * do_stride[2] + d[None, :], mask=in_g, other=0.0)
         row = (b * S + i) * (Hkv * G) + hkv * G
-        see_r = (r < G * W1) & (age_r < w1) & (i - age_r >= start)
+        see_r = (r < G * W1) & (age_r <= oldest1)
         lse2 = tl.load(lse2_ptr + row + r // W1, mask=see_r, other=float("inf"))
         delta = tl.load(delta_ptr + row + r // W1, mask=see_r, other=0.0)
 
         a1 = tl.reshape(k1[None, :, :] * q[:, None, :], [ROWS, BLOCK_D])
-        b1 = tl.reshape(v1[None, :, :] * do[:, None, :], [ROWS, BLOCK_D])
         # [ROWS, BLOCK_D] @ [BLOCK_D, W2] -> [ROWS, W2]
         s2 = tl.dot(a1, tl.trans(k2), input_precision="ieee") * scale_log2 - lse2[:, None]
-        p = tl.exp2(tl.where(see2[None, :], s2, -float("inf")))
+        p = tl.exp2(tl.where((age2 <= oldest2)[None, :], s2, -float("inf")))
+        v1 = load_tile(v1_ptr, i, back1, None, v1_stride[1], d, D, biases[2], BIASED)
+        v2 = load_tile(v2_ptr, i, back2, None, v2_stride[1], d, D, biases[3], BIASED)
+        do = tl.load(do_ptr + far * do_stride[1] + g[:, None] * do_stride[2] + d[None, :], mask=in_g, other=0.0)
+        b1 = tl.reshape(v1[None, :, :] * do[:, None, :], [ROWS, BLOCK_D])
         dp = tl.dot(b1, tl.trans(v2), input_precision="ieee")
         da = (p * (dp - delta[:, None])).to(k2.dtype)
         p = p.to(v2.dtype)

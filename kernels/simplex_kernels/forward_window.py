@@ -49,18 +49,20 @@ def forward_window_kernel(
         start = 0
         if starts_ptr is not None:
             start = tl.load(starts_ptr + b * S + i)
-        see1 = (age1 < w1) & (i - age1 >= start)
-        see2 = (age2 < w2) & (i - age2 >= start)
-        see_r = (age_r < w1) & (i - age_r >= start)
-        k1 = load_tile(k1_ptr, i, -age1, see1, k1_stride[1], d, D, biases[0], BIASED)
-        k2 = load_tile(k2_ptr, i, -age2, see2, k2_stride[1], d, D, biases[1], BIASED)
-        v1 = load_tile(v1_ptr, i, -age1, see1, v1_stride[1], d, D, biases[2], BIASED)
-        v2 = load_tile(v2_ptr, i, -age2, see2, v2_stride[1], d, D, biases[3], BIASED)
+        # what is not seen is not loaded either: its place holds the oldest key that is seen, and gets weight 0
+        oldest1 = min(w1 - 1, i - start)
+        oldest2 = min(w2 - 1, i - start)
+        back1 = -tl.minimum(age1, oldest1)
+        back2 = -tl.minimum(age2, oldest2)
+        k1 = load_tile(k1_ptr, i, back1, None, k1_stride[1], d, D, biases[0], BIASED)
+        k2 = load_tile(k2_ptr, i, back2, None, k2_stride[1], d, D, biases[1], BIASED)
+        v1 = load_tile(v1_ptr, i, back1, None, v1_stride[1], d, D, biases[2], BIASED)
+        v2 = load_tile(v2_ptr, i, back2, None, v2_stride[1], d, D, biases[3], BIASED)
         q = tl.load(q_ptr + tl.cast(i, tl.int64) * q_stride[1] + g[:, None] * q_stride[2] + d[None, :], mask=in_g, other=0.0)
         a1 = tl.reshape(k1[None, :, :] * q[:, None, :], [ROWS, BLOCK_D])
         # [ROWS, BLOCK_D] @ [BLOCK_D, W2] -> [ROWS, W2]
         s2 = tl.dot(a1, tl.trans(k2), input_precision="ieee") * scale_log2
-        s2 = tl.where(see_r[:, None] & see2[None, :], s2, -float("inf"))
+        s2 = tl.where((age_r <= oldest1)[:, None] & (age2 <= oldest2)[None, :], s2, -float("inf"))
         m = tl.max(tl.reshape(tl.max(s2, 1), [HEADS, W1]), 1)
         p = tl.exp2(s2 - tl.reshape(tl.broadcast_to(m[:, None], [HEADS, W1]), [ROWS])[:, None])
         l = tl.sum(tl.reshape(tl.sum(p, 1), [HEADS, W1]), 1)

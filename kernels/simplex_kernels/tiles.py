@@ -20,11 +20,16 @@ def load_row(ptr, row, stride, d, D: tl.constexpr, bias, BIASED: tl.constexpr):
 def load_tile(ptr, first, rows, in_rows, stride, d, D: tl.constexpr, bias, BIASED: tl.constexpr, AGAIN: tl.constexpr = False):
     """Channels ``d`` of the rows ``first + rows``, plus the bias, as ``[ROWS, BLOCK_D]``; zeros (plus bias) where ``in_rows`` is false.
 
-    ``AGAIN`` asks the L1 cache for it: a second load of a tile that the compiler must not merge with the first, since keeping the tile in
-    registers in between is what we want to avoid.
+    With ``in_rows`` None all rows exist. ``AGAIN`` asks the L1 cache for it: a second load of a tile that the compiler must not merge with
+    the first, since keeping the tile in registers in between is what we want to avoid.
     """
     at = ptr + tl.cast(first, tl.int64) * stride + rows[:, None] * stride + d[None, :]
-    if AGAIN:
+    if in_rows is None:
+        if d.shape[0] == D:
+            x = tl.load(at)
+        else:
+            x = tl.load(at, mask=(d < D)[None, :], other=0.0)
+    elif AGAIN:
         x = tl.load(at, mask=in_rows[:, None] & (d < D)[None, :], other=0.0, cache_modifier=".ca")
     else:
         x = tl.load(at, mask=in_rows[:, None] & (d < D)[None, :], other=0.0)
