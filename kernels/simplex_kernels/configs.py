@@ -29,8 +29,7 @@ class Tile:
 
     @property
     def options(self) -> dict:
-        limit = {} if self.registers is None else {"maxnreg": self.registers}
-        return {"num_warps": self.warps, "num_stages": self.stages} | limit
+        return compiler_options(self)
 
 
 @dataclass(frozen=True)
@@ -38,10 +37,16 @@ class WindowTile:
     positions: int
     warps: int
     stages: int = 1
+    registers: int | None = None
 
     @property
     def options(self) -> dict:
-        return {"num_warps": self.warps, "num_stages": self.stages}
+        return compiler_options(self)
+
+
+def compiler_options(tile: Tile | WindowTile) -> dict:
+    limit = {} if tile.registers is None else {"maxnreg": tile.registers}
+    return {"num_warps": tile.warps, "num_stages": tile.stages} | limit
 
 
 # fp32 dots in IEEE arithmetic run on CUDA cores: small tiles keep the unrolled code short.
