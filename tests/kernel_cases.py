@@ -38,6 +38,7 @@ class Case:
     k2_bias: float = 0.0
     v2_bias: float = 0.0
     documents: bool = False
+    scale: float | None = None
     seed: int = 0
 
     def __str__(self):
@@ -46,13 +47,15 @@ class Case:
             [self.logits[:3]] * (self.logits != "trilinear")
             + ["bias"] * bool(self.k2_bias or self.v2_bias)
             + ["documents"] * self.documents
+            + ["scale"] * (self.scale is not None)
         )
         return " ".join([f"{k}{v}" for k, v in shown.items()] + flags + [str(self.dtype).removeprefix("torch.")])
 
     @property
     def options(self) -> dict:
         names = {"k2_bias": self.k2_bias, "v2_bias": self.v2_bias} if self.k2_bias or self.v2_bias else {}
-        return {"w1": self.w1, "w2": self.w2, "logits": self.logits, "documents": documents(self) if self.documents else None} | names
+        options = {"w1": self.w1, "w2": self.w2, "logits": self.logits, "scale": self.scale}
+        return options | {"documents": documents(self) if self.documents else None} | names
 
 
 def documents(case: Case) -> torch.Tensor:
@@ -82,13 +85,14 @@ def largest_weight(case: Case, q, k1, k2) -> float:
     if case.documents:
         own = same_document(documents(case).cpu())
         see = (see & own[:, :, :, None] & own[:, :, None, :])[:, None]
-    weights = logits(q, k1, k2 + case.k2_bias).masked_fill(~see, -torch.inf).flatten(3).softmax(-1)
+    weights = logits(q, k1, k2 + case.k2_bias, scale=case.scale).masked_fill(~see, -torch.inf).flatten(3).softmax(-1)
     return weights.amax(-1).median().item()
 
 
 def results(operation, x: list[torch.Tensor]) -> dict[str, torch.Tensor]:
     """Output and gradients of ``operation(q, k1, k2, v1, v2) -> (o, lse2)`` for the gradients ``x[5], x[6]`` of both outputs."""
-    leaves = [t.detach().clone().requires_grad_() for t in x[:5]]
+    leaves = [t.detach().requires_grad_() for t in x[:5]]  # not cloned: a clone would lose the strides that a test is about
+    assert [t.stride() for t in leaves] == [t.stride() for t in x[:5]]
     o, lse2 = operation(*leaves)
     gradients = torch.autograd.grad((o, lse2), leaves, (x[5].to(o.dtype), x[6].to(lse2.dtype)))
     return dict(zip(NAMES, (o.detach(), lse2.detach(), *gradients), strict=True))

@@ -28,6 +28,7 @@ SHAPES = [
 OPTIONS = [
     Case(S=33, H=2, Hkv=1, w1=4, w2=15, k2_bias=0.3, v2_bias=1.0, B=1),
     Case(S=17, H=2, Hkv=1, w1=15, w2=4, k2_bias=-0.2, v2_bias=0.5, D=24),
+    Case(S=17, H=2, Hkv=1, w1=4, w2=15, scale=-0.4, B=1),
     Case(S=33, H=2, Hkv=1, w1=4, w2=15, logits="determinant", D=18, B=1),
     Case(S=17, H=2, Hkv=1, w1=12, w2=4, logits="determinant", D=20),
     Case(S=20, H=16, Hkv=1, w1=3, w2=17, logits="determinant", D=24, B=1),

@@ -12,6 +12,8 @@ from simplex_kernels.configs import Tile, WindowTile
 from test_kernels import OPTIONS, SHAPES
 from test_kernels_window import CASES as WINDOW_CASES
 
+from simplex_lab import reference
+
 pytestmark = [pytest.mark.gpu] if CUDA else []
 BOTH = pytest.mark.parametrize("window", [False, True], ids=["tiled", "window"])
 
@@ -187,6 +189,45 @@ def test_large_logits(largest, window, monkeypatch):
         assert got[name].isfinite().all(), name
         allowed = 2e-5 * max(1.0, largest / 30) * expected[name].abs().max()
         assert (got[name].double() - expected[name]).abs().max() <= allowed, name
+
+
+@BOTH
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16] if CUDA else [torch.float16], ids=str)
+@pytest.mark.parametrize("largest", [30.0, 100.0])
+def test_large_logits_in_low_precision(largest, dtype, window, monkeypatch):
+    """The backward must round where the forward does: exp2 of another rounding's logits is another weight, and may exceed 1."""
+    case = Case(S=20, H=4, Hkv=2, D=64, w1=4, w2=9, B=1, dtype=dtype)
+    x = draw(case)
+    x[0] = x[0] * (largest / reference.trilinear_logits(*(t.double() for t in x[:3])).abs().max()).to(dtype)
+    with tiles(monkeypatch, window=window):
+        check(case, x)
+
+
+@BOTH
+@pytest.mark.skipif(CUDA, reason="the reference in fp16 differs on a GPU")
+def test_keys_whose_product_overflows_fp16(window, monkeypatch):
+    """k1 * k2 is about 9e4, beyond fp16, while q * k1 and the logits are small."""
+    case = Case(S=8, H=2, Hkv=1, D=16, w1=3, w2=5, B=1, dtype=torch.float16)
+    gen = torch.Generator().manual_seed(0)
+    x = draw(case)
+    x[0] = 1e-4 * torch.randn(x[0].shape, generator=gen).half()
+    x[1], x[2] = ((300 + torch.randn(t.shape, generator=gen)).half() for t in x[1:3])
+    x[5], x[6] = 0.01 * x[5], 0.01 * x[6]  # dq is a multiple of k1 * k2 and shall be finite
+    with tiles(monkeypatch, window=window):
+        got = by_kernels(case, x)
+    assert all(got[name].isfinite().all() for name in NAMES)
+
+
+@pytest.mark.filterwarnings("ignore:overflow encountered in exp2")
+def test_a_bound_that_underflows_certifies_nothing(monkeypatch):
+    """q * q is 0 in fp32 while the logits are 577: the weights of a pivot at 0 overflow, and the running maximum takes over."""
+    x = [torch.full((1, 4, 1, 16), value, device=DEVICE) for value in (1e-24, 1e18, 1e8, 1.0, 1.0)]
+    x[2][:, ::2] *= 0.5
+    with tiles(monkeypatch, window=False):
+        o, lse2 = two_simplicial_attention(*x, w1=2, w2=4, return_lse2=True)
+    expected = by_reference(Case(S=4, H=1, Hkv=1, w1=2, w2=4, B=1), [*x, torch.zeros_like(o), torch.zeros_like(lse2)])
+    torch.testing.assert_close(o.double(), expected["o"], rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(lse2.double(), expected["lse2"], rtol=1e-5, atol=1e-4)
 
 
 # Which tiles ran

@@ -48,6 +48,11 @@ REFUSED = [
     (tensors(k1=lambda x: x.to("meta")), {}, f"k1 is on meta, q is on {DEVICE}"),
     (tensors(), {"w1": 0}, "w1=0: a window needs at least 1 position"),
     (tensors(), {"w2": -3}, "w2=-3: a window needs at least 1 position"),
+    (tensors(), {"w1": 2.9}, "w1=2.9: a window is a whole number of positions"),
+    (tensors(), {"w1": True}, "w1=True: a window is a whole number of positions"),
+    (tensors(), {"w2": "3"}, "w2='3': a window is a whole number of positions"),
+    (tensors(), {"k2_bias": torch.tensor(1.0)}, "k2_bias is a tensor: a number is expected"),
+    (tensors(), {"v2_bias": torch.tensor(1.0)}, "v2_bias is a tensor: a number is expected"),
     (tensors(), {"logits": "cosine"}, "logits='cosine': choose 'trilinear' or 'determinant'"),
     (tensors(), {"documents": torch.zeros(1, 3, dtype=torch.long)}, "documents has shape (1, 3), expected (1, 4)"),
     (tensors(), {"documents": torch.zeros(1, 4, device=DEVICE)}, "documents has dtype torch.float32, expected int32 or int64"),
@@ -210,14 +215,20 @@ def test_scratch_has_a_bound(H, w):
 
 
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("documents", [False, True])
-def test_opcheck(documents, monkeypatch):
-    case = Case(S=4, H=2, Hkv=1, w1=2, w2=3, B=1)
-    x = [t.requires_grad_() for t in draw(case)[:5]]
+@BOTH
+@pytest.mark.parametrize(("w1", "w2", "documents"), [(2, 3, False), (3, 2, True)])
+def test_opcheck(w1, w2, documents, window, monkeypatch):
+    case = Case(S=4, H=2, Hkv=1, w1=w1, w2=w2, B=1)
+    *x, do, dlse2 = draw(case)
+    x = [t.requires_grad_() for t in x]
     runs = torch.tensor([[0, 0, 1, 1]], device=DEVICE) if documents else None
-    with tiles(monkeypatch, window=False):
-        torch.library.opcheck(operation.attention, (*x, runs, 2, 3, 0.25, False, 0.1, 0.2))
-        torch.library.opcheck(operation.decode, (x[0].detach()[:, -1:], *(t.detach() for t in x[1:]), None, 2, 3, 0.25, False, 0.0, 0.0))
+    with tiles(monkeypatch, window=window):
+        torch.library.opcheck(operation.attention, (*x, runs, w1, w2, 0.25, False, 0.1, 0.2))
+        x = [t.detach() for t in x]
+        o, lse2 = operation.attention(*x, runs, w1, w2, 0.25, False, 0.1, 0.2)
+        torch.library.opcheck(operation.attention_backward, (*x, runs, o, lse2, do, dlse2, w1, w2, 0.25, False, 0.1, 0.2))
+        if not window:
+            torch.library.opcheck(operation.decode, (x[0][:, -1:], *x[1:], None, w1, w2, 0.25, False, 0.0, 0.0))
 
 
 @pytest.mark.skipif(CUDA, reason="fp64 runs in the interpreter only")
@@ -273,6 +284,15 @@ def test_autocast_takes_its_dtype(monkeypatch):
     assert all(t.grad.dtype == torch.float32 for t in leaves)
 
 
+def test_autocast_leaves_what_the_kernels_refuse(monkeypatch):
+    with tiles(monkeypatch, window=False), torch.autocast(DEVICE, dtype=torch.float16):
+        x = tensors(dtype=torch.int32)
+        with pytest.raises(ValueError, match=r"q has dtype torch\.int32"):
+            two_simplicial_attention(**x, w1=2, w2=2)
+        x = tensors(v2=lambda t: t.half())  # mixed floating dtypes meet in autocast's
+        assert two_simplicial_attention(**x, w1=2, w2=2).dtype == torch.float16
+
+
 def test_gradients_of_one_input_and_of_the_log_sum_exp_alone(monkeypatch):
     x = draw(TINY)
     with tiles(monkeypatch, window=False):
@@ -291,6 +311,14 @@ def test_gradients_of_one_input_and_of_the_log_sum_exp_alone(monkeypatch):
 
 
 # Decoding
+
+
+def test_a_length_outside_the_cache_is_cut_to_it(monkeypatch):
+    x = draw(Case(S=6, H=2, Hkv=1, w1=2, w2=3, B=4))
+    x = [x[0][:, -2:], *x[1:5]]
+    with tiles(monkeypatch, window=False):
+        cut, plain = (two_simplicial_decode(*x, w1=2, w2=3, lengths=torch.tensor(n, device=DEVICE)) for n in ((-5, 0, 7, 99), (2, 2, 6, 6)))
+    assert torch.equal(cut, plain)
 
 
 @pytest.mark.parametrize("logits", ["trilinear", "determinant"])

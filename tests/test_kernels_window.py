@@ -18,6 +18,7 @@ CASES = [
     Case(S=80, H=1, Hkv=1, D=16, w1=17, w2=33, B=1),
     Case(S=17, H=2, Hkv=1, D=24, w1=15, w2=4, k2_bias=-0.2, v2_bias=0.5),
     Case(S=33, H=2, Hkv=1, w1=4, w2=15, documents=True),
+    Case(S=17, H=2, Hkv=1, w1=4, w2=15, scale=-0.4, B=1),
 ]
 
 

@@ -2,7 +2,7 @@
 
     o = two_simplicial_attention(q, k1, k2, v1, v2, w1=32, w2=512)
 
-Registered with ``torch.library`` as ``simplex_kernels::attention`` and ``simplex_kernels::attention_backward``.
+Registered with ``torch.library`` as ``simplex_kernels::attention``, ``attention_backward`` and ``decode``.
 """
 
 import torch
@@ -59,6 +59,7 @@ def two_simplicial_attention(
     """
     tensors = _autocast(q, k1, k2, v1, v2)
     _check(*tensors)
+    biases = _check_bias("k2_bias", k2_bias), _check_bias("v2_bias", v2_bias)
     S = q.shape[1]
     if k1.shape[1] != S:
         raise ValueError(f"k1 has sequence size {k1.shape[1]}, q has {S}")
@@ -66,7 +67,7 @@ def two_simplicial_attention(
     if documents is not None:
         _check_index("documents", documents, tuple(q.shape[:2]), q)
     scale = _scale(q.shape[3], scale, logits)
-    o, lse2 = attention(*tensors, documents, w1, w2, scale, logits == "determinant", float(k2_bias), float(v2_bias))
+    o, lse2 = attention(*tensors, documents, w1, w2, scale, logits == "determinant", *biases)
     return (o, lse2) if return_lse2 else o
 
 
@@ -90,7 +91,8 @@ def two_simplicial_decode(
     Args:
         q: ``[B, Sq, H, D]``, the newest positions; their keys and values are in the cache already.
         k1, k2, v1, v2: caches ``[B, Skv, Hkv, D]`` with ``Skv >= Sq``.
-        lengths: ``[B]`` integers, the entries of each cache that are filled, at least ``Sq``; default all ``Skv``. The rest is not read.
+        lengths: ``[B]`` integers, the entries of each cache that are filled; default all ``Skv``. The rest is not read. A number outside
+            ``Sq .. Skv`` is cut to it: looking at it before the launch would make the host wait for the GPU.
         w1, w2, scale, logits, k2_bias, v2_bias: as in :func:`two_simplicial_attention`.
 
     Returns:
@@ -101,6 +103,7 @@ def two_simplicial_decode(
     """
     tensors = _autocast(q, k1, k2, v1, v2)
     _check(*tensors)
+    biases = _check_bias("k2_bias", k2_bias), _check_bias("v2_bias", v2_bias)
     B, Sq, Skv = q.shape[0], q.shape[1], k1.shape[1]
     if Skv < Sq:
         raise ValueError(f"k1 has {Skv} cached positions, q has {Sq}: the cache must hold the queries' own")
@@ -108,7 +111,7 @@ def two_simplicial_decode(
     if lengths is not None:
         _check_index("lengths", lengths, (B,), q)
     scale = _scale(q.shape[3], scale, logits)
-    return decode(*tensors, lengths, w1, w2, scale, logits == "determinant", float(k2_bias), float(v2_bias))
+    return decode(*tensors, lengths, w1, w2, scale, logits == "determinant", *biases)
 
 
 @torch.library.custom_op("simplex_kernels::attention", mutates_args=())
@@ -116,8 +119,9 @@ def attention(
     q: Tensor, k1: Tensor, k2: Tensor, v1: Tensor, v2: Tensor, documents: Tensor | None,
     w1: int, w2: int, scale: float, determinant: bool, k2_bias: float, v2_bias: float,
 ) -> tuple[Tensor, Tensor]:  # fmt: skip
-    p = _problem((q, k1, k2, v1, v2), documents, w1, w2, scale, determinant, k2_bias, v2_bias)
-    o, lse2 = forward_window.launch(p, configs.forward_window(p)) if configs.window(p) else forward.launch(p, configs.forward(p))
+    with torch.cuda.device_of(q):
+        p = _problem((q, k1, k2, v1, v2), documents, w1, w2, scale, determinant, k2_bias, v2_bias)
+        o, lse2 = forward_window.launch(p, configs.forward_window(p)) if configs.window(p) else forward.launch(p, configs.forward(p))
     return o, lse2.transpose(1, 2)
 
 
@@ -134,9 +138,10 @@ def attention_backward(
     o: Tensor, lse2: Tensor, do: Tensor, dlse2: Tensor | None,
     w1: int, w2: int, scale: float, determinant: bool, k2_bias: float, v2_bias: float,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:  # fmt: skip
-    p = _problem((q, k1, k2, v1, v2), documents, w1, w2, scale, determinant, k2_bias, v2_bias)
-    rows = [None if x is None else x.transpose(1, 2).contiguous() for x in (lse2, dlse2)]  # [B, S, H]
-    dq, dk1, dk2, dv1, dv2 = backward(p, o.contiguous(), rows[0], rows_ready(do), rows[1])
+    with torch.cuda.device_of(q):
+        p = _problem((q, k1, k2, v1, v2), documents, w1, w2, scale, determinant, k2_bias, v2_bias)
+        rows = [None if x is None else x.transpose(1, 2).contiguous() for x in (lse2, dlse2)]  # [B, S, H]
+        dq, dk1, dk2, dv1, dv2 = backward(p, o.contiguous(), rows[0], rows_ready(do), rows[1])
     return (dq, dk2, dk1, dv2, dv1) if w1 > w2 else (dq, dk1, dk2, dv1, dv2)
 
 
@@ -150,9 +155,10 @@ def decode(
     q: Tensor, k1: Tensor, k2: Tensor, v1: Tensor, v2: Tensor, lengths: Tensor | None,
     w1: int, w2: int, scale: float, determinant: bool, k2_bias: float, v2_bias: float,
 ) -> Tensor:  # fmt: skip
-    lengths = None if lengths is None else lengths.int().contiguous()
-    p = _problem((q, k1, k2, v1, v2), None, w1, w2, scale, determinant, k2_bias, v2_bias, lengths)
-    return forward.launch(p, configs.forward(p))[0]
+    with torch.cuda.device_of(q):
+        lengths = None if lengths is None else lengths.int().contiguous()
+        p = _problem((q, k1, k2, v1, v2), None, w1, w2, scale, determinant, k2_bias, v2_bias, lengths)
+        return forward.launch(p, configs.forward(p))[0]
 
 
 @decode.register_fake
@@ -186,11 +192,12 @@ def _problem(tensors, documents, w1, w2, scale, determinant, k2_bias, v2_bias, l
 
 
 def _autocast(*tensors: Tensor) -> tuple[Tensor, ...]:
-    """Under autocast the inputs take its dtype, as those of other attention operations do."""
+    """Under autocast the inputs take its dtype, as those of other attention operations do; fp64 and integers stay what they are."""
     device = tensors[0].device.type
-    if device in ("cuda", "cpu") and torch.is_autocast_enabled(device):
-        return tuple(x.to(torch.get_autocast_dtype(device)) for x in tensors)
-    return tensors
+    if device not in ("cuda", "cpu") or not torch.is_autocast_enabled(device):
+        return tensors
+    dtype = torch.get_autocast_dtype(device)
+    return tuple(x.to(dtype) if x.is_floating_point() and x.dtype != torch.float64 else x for x in tensors)
 
 
 def _scale(D: int, scale: float | None, logits: str) -> float:
@@ -205,9 +212,17 @@ def _check_window(name: str, w: int | None, S: int) -> int:
     """The window, cut to the sequence: what is larger sees the whole past as well."""
     if w is None:
         return S
+    if isinstance(w, bool) or not isinstance(w, (int, torch.SymInt)):
+        raise ValueError(f"{name}={w!r}: a window is a whole number of positions, or None for the whole past")
     if w < 1:
         raise ValueError(f"{name}={w}: a window needs at least 1 position, the query's own")
-    return min(int(w), S)
+    return min(w, S)
+
+
+def _check_bias(name: str, bias: float) -> float:
+    if isinstance(bias, Tensor):
+        raise ValueError(f"{name} is a tensor: a number is expected, since no gradient flows into it")
+    return float(bias)
 
 
 def _check_index(name: str, x: Tensor, shape: tuple[int, ...], q: Tensor) -> None:

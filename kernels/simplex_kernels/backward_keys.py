@@ -5,10 +5,12 @@ Formula (eqs 10 to 15, errata mended), with ``dA`` and ``P`` as in ``backward_qu
     dv1_jd = sum_ik P_ijk do_id v2_kd           dk1_jd = scale * sum_ik dA_ijk q_id k2_kd
     dv2_kd = sum_ij P_ijk do_id v1_jd           dk2_kd = scale * sum_ij dA_ijk q_id k1_jd
 
-For a fixed first key ``j`` the pair's keys and values ``k1_j * k2_k`` and ``v1_j * v2_k`` are one tile each, and the loop over queries
-is the backward of dot-product attention with them:
+For a fixed first key ``j`` the pairs' keys ``KK = k1_j * K2`` and values ``VV = v1_j * V2`` are one tile each, and the loop over queries is
+the backward of dot-product attention with them:
 
-    S^T = (K2 * k1_j) @ q^T,  dP^T = (V2 * v1_j) @ do^T,  dKK += dA^T @ q,  dVV += P^T @ do       [BLOCK_K, ROWS], [BLOCK_K, D]
+    S^T = K2 @ (q * k1_j)^T,  dP^T = VV @ do^T,  dKK += dA^T @ q,  dVV += P^T @ do       [BLOCK_K, ROWS], [BLOCK_K, D]
+
+(``S`` could be ``KK @ q^T`` as well, but then its rounding would not be the forward's, and ``exp2(S - lse2)`` not the forward's weight.)
 
 Only after all queries that see ``j`` do the products come apart: ``dk2 += dKK * k1_j`` and ``dk1_j = sum_k dKK * K2``, the same for the
 values. That is four products for each triple, none of them elementwise, and both keys' gradients from them.
@@ -31,10 +33,11 @@ from simplex_kernels.tiles import load_row, load_tile, turns
 
 @triton.jit
 def _walk(
-    dkk, dvv, kk, vv, k, start, i_lo, i_hi, x_lo, x_hi, gap_at, gap, q_ptr, do_ptr, stat_ptr, q_stride, do_stride, w2, H, scale_log2,
-    G: tl.constexpr, D: tl.constexpr, BLOCK_D: tl.constexpr, POSITIONS: tl.constexpr, HEADS: tl.constexpr, MASKED: tl.constexpr,
+    dkk, dvv, k1, k1_turn, k2, vv, k, start, i_lo, i_hi, x_lo, x_hi, gap_at, gap, q_ptr, do_ptr, stat_ptr, q_stride, do_stride,
+    w2, H, scale_log2, G: tl.constexpr, D: tl.constexpr, BLOCK_D: tl.constexpr, POSITIONS: tl.constexpr, HEADS: tl.constexpr,
+    DETERMINANT: tl.constexpr, MASKED: tl.constexpr,
 ):  # fmt: skip
-    """Steps ``x_lo <= x < x_hi`` over the queries ``i_lo <= i < i_hi`` (those from ``gap_at`` on lie ``gap`` steps further)."""
+    """Steps ``x_lo <= x < x_hi`` over the queries ``i_lo <= i < i_hi``; from ``gap_at`` on, ``gap`` steps are left out."""
     ROWS: tl.constexpr = POSITIONS * HEADS
     HEAD_BLOCKS: tl.constexpr = (G + HEADS - 1) // HEADS
     EXACT: tl.constexpr = POSITIONS == 1 and G % HEADS == 0
@@ -56,21 +59,32 @@ def _walk(
         head = y % HEAD_BLOCKS * HEADS
         i = i0 + p
         far = tl.cast(i0, tl.int64)
+        far_q = q_ptr + far * q_stride[1] + head * q_stride[2]
+        far_do = do_ptr + far * do_stride[1] + head * do_stride[2]
         if EXACT:
-            q = tl.load(q_ptr + far * q_stride[1] + head * q_stride[2] + at_q, mask=in_d, other=0.0)
-            do = tl.load(do_ptr + far * do_stride[1] + head * do_stride[2] + at_do, mask=in_d, other=0.0)
+            q = tl.load(far_q + at_q, mask=in_d, other=0.0)
+            do = tl.load(far_do + at_do, mask=in_d, other=0.0)
             stat = tl.load(stat_ptr + (far * H + head) * 4 + at_stat)
         else:
             in_rows = (i < i_hi) & (head + g < G)
-            q = tl.load(q_ptr + far * q_stride[1] + head * q_stride[2] + at_q, mask=in_rows[:, None] & in_d, other=0.0)
-            do = tl.load(do_ptr + far * do_stride[1] + head * do_stride[2] + at_do, mask=in_rows[:, None] & in_d, other=0.0)
+            q = tl.load(far_q + at_q, mask=in_rows[:, None] & in_d, other=0.0)
+            do = tl.load(far_do + at_do, mask=in_rows[:, None] & in_d, other=0.0)
             stat = tl.load(stat_ptr + (far * H + head) * 4 + at_stat, mask=in_rows[:, None], other=0.0)
-        # four numbers a row, two of them unused: with fewer than 128 the compiler would let every thread load all it needs by itself
+        # a as in the forward, rounded in the same place: only then is exp2(s2) the forward's weight, however large the logits
+        if DETERMINANT:
+            turn, back, whole = turns(d, D, DETERMINANT)
+            in_q = ((i < i_hi) & (head + g < G))[:, None] & in_d
+            q_turn = tl.load(far_q + at_q - d[None, :] + turn[None, :], mask=in_q, other=0.0)
+            q_back = tl.load(far_q + at_q - d[None, :] + back[None, :], mask=in_q & whole[None, :], other=0.0)
+            a = (q_turn * k1 - q_back * k1_turn).to(q.dtype)
+        else:
+            a = q * k1
+        # four numbers a row, two of them unused: a tile of fewer numbers than threads would be loaded whole by every thread
         even, odd = tl.split(tl.reshape(stat, [ROWS, 2, 2]))
         lse2, _ = tl.split(even)
         delta, _ = tl.split(odd)
         # [BLOCK_K, BLOCK_D] @ [BLOCK_D, ROWS] -> [BLOCK_K, ROWS]
-        s2 = tl.dot(kk, tl.trans(q), input_precision="ieee") * scale_log2 - lse2[None, :]
+        s2 = tl.dot(k2, tl.trans(a), input_precision="ieee") * scale_log2 - lse2[None, :]
         if MASKED:
             if EXACT:
                 see = ((k >= start) & (k <= i0) & (k > i0 - w2))[:, None]
@@ -120,6 +134,7 @@ def backward_keys_kernel(
     part2_ptr += local.to(tl.int64) * (2 * tiles * BLOCK_K * D) + tile * (BLOCK_K * D)
     at_dk2 = part2_ptr + n[:, None] * D + d[None, :]
     at_dv2 = at_dk2 + tl.cast(tiles, tl.int64) * (BLOCK_K * D)
+    k2 = load_tile(k2_ptr, k0, n, in_k, k2_stride[1], d, D, biases[1], BIASED)
     for j in range(j0, min(j0 + BLOCK_J, S)):
         start = 0
         end = S
@@ -130,14 +145,11 @@ def backward_keys_kernel(
         vv = load_tile(v2_ptr, k0, n, in_k, v2_stride[1], d, D, biases[3], BIASED) * v1
         if DETERMINANT:
             turn, back, whole = turns(d, D, DETERMINANT)
+            k1 = load_row(k1_ptr, j, k1_stride[1], back, D, biases[0], BIASED).to(ACC)
             k1_turn = load_row(k1_ptr, j, k1_stride[1], turn, D, biases[0], BIASED).to(ACC)
-            k1_back = load_row(k1_ptr, j, k1_stride[1], back, D, biases[0], BIASED).to(ACC)
-            k2_turn = load_tile(k2_ptr, k0, n, in_k, k2_stride[1], turn, D, biases[1], BIASED)
-            k2_back = load_tile(k2_ptr, k0, n, in_k, k2_stride[1], back, D, biases[1], BIASED)
-            kk = (k1_turn * k2_back - tl.where(whole[None, :], k1_back, 0.0) * k2_turn).to(q_ptr.dtype.element_ty)
         else:
             k1 = load_row(k1_ptr, j, k1_stride[1], d, D, biases[0], BIASED)
-            kk = load_tile(k2_ptr, k0, n, in_k, k2_stride[1], d, D, biases[1], BIASED) * k1
+            k1_turn = k1
 
         # queries of j's document that see j and some k of the tile
         i_lo = max(j, k0)
@@ -156,25 +168,27 @@ def backward_keys_kernel(
             gap = (full_hi - full_lo) * HEAD_BLOCKS
             steps = (i_hi - i_lo) * HEAD_BLOCKS
             dkk, dvv = _walk(
-                dkk, dvv, kk, vv, k, start, i_lo, i_hi, lo, lo + gap, steps, 0, q_ptr, do_ptr, stat_ptr, q_stride, do_stride,
-                w2, H, scale_log2, G, D, BLOCK_D, POSITIONS, HEADS, G % HEADS != 0,
+                dkk, dvv, k1, k1_turn, k2, vv, k, start, i_lo, i_hi, lo, lo + gap, steps, 0, q_ptr, do_ptr, stat_ptr, q_stride, do_stride,
+                w2, H, scale_log2, G, D, BLOCK_D, POSITIONS, HEADS, DETERMINANT, G % HEADS != 0,
             )  # fmt: skip
             dkk, dvv = _walk(
-                dkk, dvv, kk, vv, k, start, i_lo, i_hi, 0, steps - gap, lo, gap, q_ptr, do_ptr, stat_ptr, q_stride, do_stride,
-                w2, H, scale_log2, G, D, BLOCK_D, POSITIONS, HEADS, True,
+                dkk, dvv, k1, k1_turn, k2, vv, k, start, i_lo, i_hi, 0, steps - gap, lo, gap, q_ptr, do_ptr, stat_ptr, q_stride, do_stride,
+                w2, H, scale_log2, G, D, BLOCK_D, POSITIONS, HEADS, DETERMINANT, True,
             )  # fmt: skip
         else:
             steps = tl.cdiv(i_hi - i_lo, POSITIONS) * HEAD_BLOCKS
             dkk, dvv = _walk(
-                dkk, dvv, kk, vv, k, start, i_lo, i_hi, 0, steps, steps, 0, q_ptr, do_ptr, stat_ptr, q_stride, do_stride,
-                w2, H, scale_log2, G, D, BLOCK_D, POSITIONS, HEADS, True,
+                dkk, dvv, k1, k1_turn, k2, vv, k, start, i_lo, i_hi, 0, steps, steps, 0, q_ptr, do_ptr, stat_ptr, q_stride, do_stride,
+                w2, H, scale_log2, G, D, BLOCK_D, POSITIONS, HEADS, DETERMINANT, True,
             )  # fmt: skip
 
         if DETERMINANT:
-            # kk_c = k1[turn c] k2[back c] - k1[back c] k2[turn c], so dk2 = dkk x k1_j and dk1_j = sum_k k2_k x dkk
+            # with kk = k1_j x k2_k, so dk2 = dkk x k1_j and dk1_j = sum_k k2_k x dkk
+            k2_turn = load_tile(k2_ptr, k0, n, in_k, k2_stride[1], turn, D, biases[1], BIASED, True)
+            k2_back = load_tile(k2_ptr, k0, n, in_k, k2_stride[1], back, D, biases[1], BIASED, True)
             dkk_turn = tl.gather(dkk, tl.zeros([BLOCK_K, BLOCK_D], tl.int32) + turn[None, :], 1)
             dkk_back = tl.gather(dkk, tl.zeros([BLOCK_K, BLOCK_D], tl.int32) + back[None, :], 1)
-            dk2 = dkk_turn * k1_back - tl.where(whole[None, :], dkk_back * k1_turn, 0.0)
+            dk2 = dkk_turn * k1 - tl.where(whole[None, :], dkk_back * k1_turn, 0.0)
             dk1 = tl.sum(k2_turn * dkk_back - tl.where(whole[None, :], k2_back * dkk_turn, 0.0), 0)
         else:
             dk2 = dkk * k1
@@ -187,6 +201,8 @@ def backward_keys_kernel(
         dv2 += tl.load(at_dv2, mask=seen, other=0.0)
         tl.store(at_dk2, dk2, mask=in_d[None, :])
         tl.store(at_dv2, dv2, mask=in_d[None, :])
+        # the next j adds to what other threads have just written
+        tl.debug_barrier()
         tl.store(part1_ptr + (j - j0) * D + d, dk1, mask=in_d)
         tl.store(part1_ptr + (BLOCK_J + j - j0) * D + d, dv1, mask=in_d)
 

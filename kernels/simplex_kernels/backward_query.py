@@ -36,7 +36,7 @@ def _sweep(
     D: tl.constexpr, BLOCK_D: tl.constexpr, BLOCK_K: tl.constexpr, POSITIONS: tl.constexpr,
     DETERMINANT: tl.constexpr, BIASED: tl.constexpr, MASKED: tl.constexpr,
 ):  # fmt: skip
-    """Tiles ``t_lo <= t < t_hi`` of second keys (those from ``gap_at`` on lie ``gap`` tiles further) against all first keys."""
+    """Tiles ``t_lo <= t < t_hi`` of second keys (from ``gap_at`` on, ``gap`` tiles are left out) against all first keys."""
     d = tl.arange(0, BLOCK_D)
     n = tl.arange(0, BLOCK_K)
     for t in range(t_lo, t_hi):

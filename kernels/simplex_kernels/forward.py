@@ -6,8 +6,8 @@ Formula (arXiv:2507.02754, eqs 5 to 7), for each query ``i`` and head:
     P_ijk = exp(A_ijk) / sum_jk exp(A_ijk)              over the pairs i - w1 < j <= i, i - w2 < k <= i
     o_id  = sum_jk P_ijk v1_jd v2_kd                    lse2_i = log2 sum_jk exp(A_ijk)
 
-Shapes: ``q, o [B, Sq, H, D]``, keys and values ``[B, Skv, Hkv, D]``, ``lse2 [B, H, Sq]`` in base 2. Query ``s`` stands at position ``s +
-Skv - Sq``.
+Shapes: ``q, o [B, Sq, H, D]``, keys and values ``[B, Skv, Hkv, D]``, ``lse2 [B, Sq, H]`` in base 2. Query ``s`` stands at position ``s +
+length - Sq``, where ``length`` is ``Skv`` unless a cache is filled less.
 
 A program owns ``ROWS = POSITIONS x HEADS`` rows, all of one key head. Its outer loop walks over tiles of second keys, which stay in
 shared memory, its inner loop over first keys, one row at a time:
@@ -16,8 +16,8 @@ shared memory, its inner loop over first keys, one row at a time:
     acc += (P @ V2) * v1_j      [ROWS, BLOCK_K] @ [BLOCK_K, D]
 
 Instead of a running maximum the softmax subtracts an upper bound of each row's logits (Cauchy-Schwarz over the windows), so that nothing
-is ever rescaled. Weights can then only be too small, never too large, and the sum of the weights tells afterwards whether they were: if
-it is at least PIVOT_SAFE, nothing that matters was lost; otherwise the program does its rows again with the running maximum.
+is ever rescaled. Weights can then only be too small, and their sum tells afterwards whether they were: if it is at least PIVOT_SAFE,
+nothing that matters was lost; otherwise the program does its rows again with the running maximum.
 """
 
 import torch
@@ -29,11 +29,13 @@ from simplex_kernels.configs import Tile
 from simplex_kernels.problem import Problem
 from simplex_kernels.tiles import LOWEST, load_row, load_tile, sees, turns
 
-# A bound (base 2) above which the pivot is not worth trying: the true maximum would have to lie more than 80 below it.
+# A bound (base 2) above which the pivot is not worth trying: with unit normal vectors the maximum then lies more than 80 below it.
 PIVOT_TRY = tl.constexpr(130.0)
 # The smallest sum of weights that certifies a row. fp32 flushes what is below 2^-126, so a lost weight is at most 2^-46 of the sum, and
-# even 2^20 lost pairs are 2^-26 of it.
+# 2^20 lost pairs are 2^-26 of it.
 PIVOT_SAFE = tl.constexpr(2.0**-80)
+# The largest: q * q or k1 * k1 may have underflowed, and then the bound is none.
+PIVOT_LIMIT = tl.constexpr(2.0**100)
 # Room for the rounding of q * q, k1 * k1 and q * k1_j to bf16.
 SLACK = tl.constexpr(1.02)
 
@@ -45,7 +47,7 @@ def _sweep(
     D: tl.constexpr, BLOCK_D: tl.constexpr, BLOCK_K: tl.constexpr, POSITIONS: tl.constexpr,
     DETERMINANT: tl.constexpr, BIASED: tl.constexpr, MASKED: tl.constexpr, ONLINE: tl.constexpr,
 ):  # fmt: skip
-    """Tiles ``t_lo <= t < t_hi`` of second keys (those from ``gap_at`` on lie ``gap`` tiles further) against all first keys."""
+    """Tiles ``t_lo <= t < t_hi`` of second keys (from ``gap_at`` on, ``gap`` tiles are left out) against all first keys."""
     d = tl.arange(0, BLOCK_D)
     n = tl.arange(0, BLOCK_K)
     for t in range(t_lo, t_hi):
@@ -114,7 +116,7 @@ def forward_kernel(
     b = (pid // HEAD_BLOCKS // position_blocks // Hkv).to(tl.int64)
     length = Skv
     if lengths_ptr is not None:
-        length = tl.load(lengths_ptr + b)
+        length = min(max(tl.load(lengths_ptr + b), Sq), Skv)
 
     r = tl.arange(0, ROWS)
     s = s0 + r // HEADS
@@ -185,7 +187,7 @@ def forward_kernel(
                 D, BLOCK_D, BLOCK_K, POSITIONS, DETERMINANT, BIASED, True, False,
             )  # fmt: skip
             l = tl.where(in_rows, l, 1.0)
-            certified = tl.min(l, 0) >= PIVOT_SAFE
+            certified = (tl.min(l, 0) >= PIVOT_SAFE) & (tl.max(l, 0) <= PIVOT_LIMIT)
     if not certified:
         acc = tl.zeros([ROWS, BLOCK_D], ACC)
         l = tl.zeros([ROWS], ACC)
@@ -212,8 +214,9 @@ def launch(p: Problem, tile: Tile) -> tuple[Tensor, Tensor]:
     B, Sq, Skv, H, Hkv, D = p.sizes
     o = torch.empty(B, Sq, H, D, dtype=p.q.dtype, device=p.q.device)
     lse2 = torch.empty(B, Sq, H, dtype=torch.promote_types(p.q.dtype, torch.float32), device=p.q.device)
-    # fp16 weights have no exponent for a pivot far above the maximum; the determinant has no bound as cheap as this one
-    pivot = p.q.dtype != torch.float16 and not p.determinant
+    # fp16 weights have no exponent for a pivot far above the maximum; the determinant has no bound as cheap as this one; a decode step
+    # would read the norms of its whole cache
+    pivot = p.q.dtype != torch.float16 and not p.determinant and Sq == Skv
     k2_norm = torch.linalg.vector_norm(p.k2, dim=-1, dtype=lse2.dtype) if pivot else None
     packing = tile.packing(p.group)
     programs = triton.cdiv(Sq, packing["POSITIONS"]) * triton.cdiv(p.group, packing["HEADS"]) * Hkv * B
