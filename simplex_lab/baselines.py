@@ -6,14 +6,18 @@ All compute the windowed operation of :func:`simplex_lab.reference.two_simplicia
 from __future__ import annotations
 
 import functools
+import math
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 
-def unfolded(q: Tensor, k1: Tensor, k2: Tensor, v1: Tensor, v2: Tensor, *, w1: int, w2: int) -> Tensor:
-    """Give every query its two windows and multiply batches of small matrices: memory ``O(S (w1 w2 + (w1 + w2) D))`` a head."""
+def unfolded(q: Tensor, k1: Tensor, k2: Tensor, v1: Tensor, v2: Tensor, *, w1: int, w2: int, return_lse2: bool = False):
+    """Give every query its two windows and multiply batches of small matrices: memory ``O(S (w1 w2 + (w1 + w2) D))`` a head.
+
+    Returns ``o``, or ``o`` and ``lse2 [B, H, S]``.
+    """
     B, S, H, D = q.shape
     Hkv = k1.shape[2]
     K1, V1 = (_window(x, w1) for x in (k1, v1))  # [B, S, Hkv, w1, D]
@@ -25,7 +29,8 @@ def unfolded(q: Tensor, k1: Tensor, k2: Tensor, v1: Tensor, v2: Tensor, *, w1: i
     A = A.unflatten(3, (H // Hkv, w1)).masked_fill(~(see1[:, :, None] & see2[:, None, :])[None, :, None, None], -torch.inf)
     P = A.flatten(4).softmax(-1).to(q.dtype).unflatten(4, (w1, w2))
     inner = (P.flatten(3, 4) @ V2).unflatten(3, (H // Hkv, w1))
-    return (inner * V1[:, :, :, None]).sum(4).flatten(2, 3)
+    o = (inner * V1[:, :, :, None]).sum(4).flatten(2, 3)
+    return (o, A.flatten(4).logsumexp(-1).flatten(2).transpose(1, 2) / math.log(2)) if return_lse2 else o
 
 
 def blocked(q: Tensor, k1: Tensor, k2: Tensor, v1: Tensor, v2: Tensor, *, w1: int, w2: int, block: int | None = None) -> Tensor:
@@ -56,23 +61,24 @@ def flex(q: Tensor, k1: Tensor, k2: Tensor, v1: Tensor, v2: Tensor, *, w1: int, 
 
     For the distance ``t`` the query is ``q_i * k1_(i-t)`` and the value ``v2_k``; what comes out is multiplied by ``v1_(i-t)``.
     """
-    H, Hkv = q.shape[2], k1.shape[2]
+    S, H = q.shape[1:3]
     Q, K2, V2 = (x.transpose(1, 2) for x in (q, k2, v2))  # [B, H, S, D]
-    K1, V1 = (x.transpose(1, 2).repeat_interleave(H // Hkv, 1) for x in (k1, v1))
-    mask = _sliding_mask(q.shape[1], w2, q.device)
-    attend, merge = _compiled()
-    best = total = acc = None
+    K1, V1 = (F.pad(x.transpose(1, 2), (0, 0, w1 - 1, 0)) for x in (k1, v1))  # zeros in front
+    mask, step = _sliding_mask(S, w2, q.device), _compiled_step()
+    best = torch.full((q.shape[0], H, S), -torch.inf, dtype=_wide(q), device=q.device)
+    total, acc = torch.zeros_like(best), torch.zeros_like(Q, dtype=_wide(q))
     for t in range(w1):
-        o, lse = attend(Q * _shift(K1, t), K2, V2, block_mask=mask, return_lse=True, enable_gqa=Hkv != H)
-        best, total, acc = merge(best, total, acc, o, lse, _shift(V1, t), t)
+        k1_t, v1_t = (x[:, :, w1 - 1 - t : w1 - 1 - t + S] for x in (K1, V1))
+        exists = torch.arange(S, device=q.device) >= t
+        best, total, acc = step(best, total, acc, Q, k1_t, K2, v1_t, V2, mask, exists)
     return (acc / total[..., None]).to(q.dtype).transpose(1, 2)
 
 
 @functools.cache
-def _compiled():
+def _compiled_step():
     from torch.nn.attention.flex_attention import flex_attention
 
-    return torch.compile(flex_attention, dynamic=False), torch.compile(_merge, dynamic=True)
+    return torch.compile(functools.partial(_step, flex_attention), dynamic=False)
 
 
 @functools.cache
@@ -82,19 +88,15 @@ def _sliding_mask(S: int, w: int, device):
     return create_block_mask(lambda b, h, i, k: (k <= i) & (k > i - w), B=None, H=None, Q_LEN=S, KV_LEN=S, device=device)
 
 
-def _merge(best, total, acc, o, lse, v1, t: int):
-    lse = lse.float()
-    if t == 0:
-        return lse, torch.ones_like(lse), o.float() * v1
-    lse = torch.where(torch.arange(lse.shape[-1], device=lse.device) >= t, lse, -torch.inf)
+def _step(attend, best, total, acc, Q, k1, K2, v1, V2, mask, exists):
+    """One distance of the first key: attend with ``Q * k1``, merge what comes out by its log-sum-exp."""
+    group = Q.shape[1] // k1.shape[1]
+    o, lse = attend(Q * k1.repeat_interleave(group, 1), K2, V2, block_mask=mask, return_lse=True, enable_gqa=group > 1)
+    lse = torch.where(exists, lse.to(best.dtype), -torch.inf)
     new = torch.maximum(best, lse)
     old, weight = (best - new).exp(), (lse - new).exp()
-    return new, total * old + weight, acc * old[..., None] + weight[..., None] * (o.float() * v1)
-
-
-def _shift(x: Tensor, t: int) -> Tensor:
-    """``x`` moved ``t`` places later along ``S``, zeros in front."""
-    return F.pad(x, (0, 0, t, 0))[:, :, : x.shape[2]]
+    merged = acc * old[..., None] + weight[..., None] * (o.to(acc.dtype) * v1.repeat_interleave(group, 1))
+    return new, total * old + weight, merged
 
 
 def _wide(x: Tensor) -> torch.dtype:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -16,7 +17,13 @@ from simplex_lab.show import png
 
 PASSES = ("forward", "backward")
 MARKERS = ("o", "s", "^", "D", "v")
-ARMS = {"kernels": "these kernels", "unfolded": "windows unfolded", "blocked": "blocks of queries", "flex": "w1 FlexAttention calls"}
+ARMS = {
+    "kernels": "these kernels",
+    "unfolded": "windows unfolded",
+    "blocked": "blocks of queries",
+    "flex": "w1 FlexAttention calls",
+    "naive": "the whole cube",
+}
 
 
 def latest(rows: Iterable[Mapping]) -> list[Mapping]:
@@ -37,7 +44,7 @@ def rate(rows: list[Mapping]) -> Figure:
     fig, axes = plt.subplots(1, 2, figsize=(8, 3.4), sharey=True)
     for ax, name in zip(axes, PASSES, strict=True):
         for w2, marker in zip((256, 512, 1024), MARKERS, strict=False):
-            line = values(rows, f"{name} over matmul", "S", question="headline", arm="kernels", H=128, w1=32, w2=w2)
+            line = values(rows, f"{name} over matmul", "S", question="headline", arm="kernels", H=128, w1=32, w2=w2, gain=1.0)
             if line:
                 ax.plot(*_xy(line), marker=marker, color=plots.SIMPLICIAL, alpha={256: 0.45, 512: 1, 1024: 0.7}[w2], label=f"w2 = {w2}")
         for share in values(rows, f"{name} over matmul", "S", arm="cudnn dense").values():
@@ -58,11 +65,10 @@ def length(rows: list[Mapping]) -> Figure:
     """
     fig, ax = plt.subplots(figsize=(8, 3.6))
     for name, marker in zip(PASSES, MARKERS, strict=False):
-        line = values(rows, name, "S", question="headline", arm="kernels", H=128, w1=32, w2=512)
-        S, t = _xy(line)
-        slope, start = np.polyfit(np.log(S[S >= 4096]), np.log(t[S >= 4096]), 1)
+        S, t = _xy(values(rows, name, "S", question="headline", arm="kernels", H=128, w1=32, w2=512, gain=1.0))
         ax.plot(S, t, marker=marker, color=plots.SIMPLICIAL, ls="none")
-        ax.plot(S, np.exp(start) * S**slope, color=plots.SIMPLICIAL, lw=1.2)
+        slope, line = _power_law(S[S >= 4096], t[S >= 4096])
+        ax.plot(S, line(S), color=plots.SIMPLICIAL, lw=1.2)
         ax.annotate(f"{name}, slope {slope:.2f} from 4k on", (S[-2], t[-2]), xytext=(-8, 6), textcoords="offset points", ha="right")
     ax.set_yscale("log")
     _lengths(ax)
@@ -71,15 +77,15 @@ def length(rows: list[Mapping]) -> Figure:
 
 
 def windows(rows: list[Mapping]) -> Figure:
-    """Time over the pairs of a window at S = 4096, both axes logarithmic; the line through the origin is linear cost."""
+    """Time over the pairs of a window at S = 4096, both axes logarithmic, with the slope of all windows: 1 is linear."""
     fig, ax = plt.subplots(figsize=(8, 3.8))
     for name, marker in zip(PASSES, MARKERS, strict=False):
         points = values(rows, name, lambda c: (c["w1"] * c["w2"], c["w1"], c["w2"]), question="windows", arm="kernels")
         pairs, t = np.array([p for p, *_ in points]), np.array(list(points.values()))
-        per_pair = np.exp(np.mean(np.log(t / pairs)))
+        slope, line = _power_law(pairs, t)
         ends = np.array([pairs.min(), pairs.max()])
-        ax.plot(ends, per_pair * ends, **plots.REFERENCE)
-        ax.plot(pairs, t, marker=marker, color=plots.SIMPLICIAL, ls="none", label=name)
+        ax.plot(ends, line(ends), color=plots.SIMPLICIAL, lw=1.2)
+        ax.plot(pairs, t, marker=marker, color=plots.SIMPLICIAL, ls="none", label=f"{name}, slope {slope:.2f}")
         if name == "forward":
             at = {}
             for (p, w1, w2), y in points.items():
@@ -96,14 +102,15 @@ def windows(rows: list[Mapping]) -> Figure:
     return fig
 
 
-def model(rows: list[Mapping]) -> Figure:
-    """Time and peak memory of forward and backward at model size, S = 4096, beside PyTorch versions of the operation."""
-    shapes = [(8, 32, 32), (8, 64, 16), (2, 32, 32), (2, 64, 16)]
-    fig, axes = plt.subplots(1, 2, figsize=(8, 3.6), sharey=True)
+def peers(rows: list[Mapping], question: str, S: int) -> Figure:
+    """Time and peak memory of forward and backward at one sequence length, beside other versions of the operation; log axes."""
+    asked = [r["config"] for r in rows if r["config"]["question"] == question and r["config"]["S"] == S]
+    shapes = sorted({(-c["Hkv"], c["w1"], c["w2"]) for c in asked})
+    fig, axes = plt.subplots(1, 2, figsize=(8, 1.6 + 0.5 * len(shapes)), sharey=True)
     for ax, metric, label in zip(axes, ("forward+backward", "peak memory"), ("time (ms, log)", "peak memory (MiB, log)"), strict=True):
         for y, (Hkv, w1, w2) in enumerate(shapes):
-            at = values(rows, metric, "arm", question="model", S=4096, Hkv=Hkv, w1=w1, w2=w2)
-            for arm, marker in zip(ARMS, MARKERS, strict=False):
+            at = values(rows, metric, "arm", question=question, S=S, Hkv=-Hkv, w1=w1, w2=w2)
+            for arm, marker in zip(ARMS, MARKERS, strict=True):
                 if arm in at:
                     colour = plots.SIMPLICIAL if arm == "kernels" else plots.DOT
                     ax.plot(at[arm], y, marker=marker, color=colour, ms=9, ls="none", label=ARMS[arm] if y == 0 else None)
@@ -116,16 +123,17 @@ def model(rows: list[Mapping]) -> Figure:
         ax.xaxis.set_major_formatter("{x:g}")
         ax.xaxis.set_minor_formatter("")
         ax.set_xlabel(label)
-    axes[0].set_yticks(range(len(shapes)), [f"Hkv = {Hkv}, {w1} x {w2}" for Hkv, w1, w2 in shapes])
+    axes[0].set_yticks(range(len(shapes)), [f"Hkv = {-Hkv}, {w1} x {w2}" for Hkv, w1, w2 in shapes])
     axes[0].set_ylim(len(shapes) - 0.5, -0.6)
-    fig.legend(*axes[0].get_legend_handles_labels(), frameon=False, loc="outside upper center", ncols=4, fontsize=9)
+    fig.legend(*axes[0].get_legend_handles_labels(), frameon=False, loc="outside upper center", ncols=5, fontsize=9)
     return fig
 
 
 FIGURES = {
     "headline": {"kernel_rate": rate, "kernel_length": length},
     "windows": {"kernel_windows": windows},
-    "model": {"kernel_model": model},
+    "model": {"kernel_model": functools.partial(peers, question="model", S=4096)},
+    "naive": {"kernel_naive": functools.partial(peers, question="naive", S=512)},
 }
 
 
@@ -151,6 +159,12 @@ def draw(record: str | Path = "kernel_bench.csv", out: Path = records.RESULTS) -
             paths[-1].write_bytes(png(fig))
             plt.close(fig)
     return sorted(paths)
+
+
+def _power_law(x: np.ndarray, y: np.ndarray) -> tuple[float, Callable]:
+    """Slope on logarithmic axes, and the fitted line."""
+    slope, start = np.polyfit(np.log(x), np.log(y), 1) if len(x) > 1 else (np.nan, np.nan)
+    return slope, lambda at: np.exp(start) * at**slope
 
 
 def _xy(line: dict) -> tuple[np.ndarray, np.ndarray]:

@@ -1,5 +1,7 @@
 """The benchmark as far as a machine without a GPU can judge it: what it refuses and counts; that it does not time what is wrong."""
 
+import functools
+
 import pytest
 import torch
 
@@ -46,8 +48,11 @@ def test_the_headline_holds_the_shapes_of_the_question():
 def test_the_pytorch_peers_compute_the_operation(arm, S, H, Hkv, w1, w2):
     gen = torch.Generator().manual_seed(0)
     x = [torch.randn(2, S, h, 8, dtype=torch.float64, generator=gen) for h in (H, Hkv, Hkv, Hkv, Hkv)]
-    expected = reference.two_simplicial(*x, w1=w1, w2=w2).o
-    torch.testing.assert_close(getattr(baselines, arm)(*x, w1=w1, w2=w2), expected, rtol=1e-10, atol=1e-10)
+    expected = reference.two_simplicial(*x, w1=w1, w2=w2)
+    torch.testing.assert_close(getattr(baselines, arm)(*x, w1=w1, w2=w2), expected.o, rtol=1e-10, atol=1e-10)
+    if arm == "unfolded":
+        both = baselines.unfolded(*x, w1=w1, w2=w2, return_lse2=True)
+        torch.testing.assert_close(both, (expected.o, expected.lse2), rtol=1e-10, atol=1e-10)
 
 
 def test_flex_attention_merged_over_first_keys_computes_the_operation(monkeypatch):
@@ -62,11 +67,21 @@ def test_flex_attention_merged_over_first_keys_computes_the_operation(monkeypatc
         i = torch.arange(S)
         return (i[None] <= i[:, None]) & (i[None] > i[:, None] - w)
 
-    monkeypatch.setattr(baselines, "_compiled", lambda: (attend, baselines._merge))
+    monkeypatch.setattr(baselines, "_compiled_step", lambda: functools.partial(baselines._step, attend))
     monkeypatch.setattr(baselines, "_sliding_mask", mask)
     gen = torch.Generator().manual_seed(0)
     x = [torch.randn(2, 13, h, 8, generator=gen) for h in (4, 2, 2, 2, 2)]
     torch.testing.assert_close(baselines.flex(*x, w1=3, w2=5), reference.two_simplicial(*x, w1=3, w2=5).o, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(("H", "Hkv"), [(4, 4), (12, 1), (8, 2)])
+def test_the_gate_s_reference_is_the_reference(H, Hkv):
+    gen = torch.Generator().manual_seed(0)
+    x = [torch.randn(1, 11, h, 16, generator=gen, dtype=torch.float64, requires_grad=True) for h in (H, *(Hkv,) * 4, H)]
+    expected = bench._results(lambda *t: reference.two_simplicial(*t, w1=3, w2=5).o, x)
+    got = bench._by_heads(x, Shape(B=1, S=11, H=H, Hkv=Hkv, D=16, w1=3, w2=5), torch.float64)
+    for g, e in zip(got, expected, strict=True):
+        torch.testing.assert_close(g, e, rtol=1e-10, atol=1e-10)
 
 
 def test_what_is_wrong_is_not_timed(monkeypatch):

@@ -30,6 +30,9 @@ def record(tmp_path):
     for s in bench.MODEL:
         for arm, factor in (("kernels", 1), ("unfolded", 6), ("blocked", 9)):
             found += rows("model", arm, asdict(s), forward_and_backward=factor * s.S / 4096, peak_memory=factor**2)
+    for s in bench.NAIVE:
+        for arm, factor in (("kernels", 1), ("naive", 20)):
+            found += rows("naive", arm, asdict(s), forward_and_backward=factor, peak_memory=factor**2)
     return records.write(tmp_path / "kernel_bench.csv", found)
 
 
@@ -45,7 +48,7 @@ def texts(ax):
 
 def test_every_question_has_its_picture(record, tmp_path):
     paths = bench_plots.draw(record, tmp_path)
-    assert [p.name for p in paths] == ["kernel_length.png", "kernel_model.png", "kernel_rate.png", "kernel_windows.png"]
+    assert [p.stem for p in paths] == ["kernel_length", "kernel_model", "kernel_naive", "kernel_rate", "kernel_windows"]
     assert all(p.read_bytes().startswith(b"\x89PNG") for p in paths)
 
 
@@ -73,7 +76,8 @@ def test_linear_cost_has_slope_one(record):
 
 def test_every_window_is_drawn_over_its_pairs(record):
     (ax,) = bench_plots.windows(records.read(record)).axes
-    points = [line for line in ax.lines if line.get_label() in bench_plots.PASSES]
+    points = [line for line in ax.lines if not line.get_label().startswith("_")]
+    assert [line.get_label() for line in points] == ["forward, slope 1.00", "backward, slope 1.00"]
     pairs = sorted(w1 * w2 for w1, w2 in bench.PAIRS)
     for line, factor in zip(points, (1, 4), strict=True):
         assert sorted(line.get_xdata()) == pairs
@@ -82,9 +86,12 @@ def test_every_window_is_drawn_over_its_pairs(record):
 
 
 def test_the_model_s_advantage_is_over_the_best_other(record):
-    time, memory = bench_plots.model(records.read(record)).axes
+    time, memory = bench_plots.peers(records.read(record), "model", 4096).axes
     assert texts(time) == {"6.0 x"}
     assert texts(memory) == {"36.0 x"}
+    assert [t.get_text() for t in time.get_yticklabels()] == [f"Hkv = {h}, {w}" for h in (8, 2) for w in ("32 x 32", "64 x 16")]
+    time, memory = bench_plots.peers(records.read(record), "naive", 512).axes
+    assert texts(time) == {"20.0 x"}
 
 
 def test_the_last_measurement_on_the_last_device_counts():

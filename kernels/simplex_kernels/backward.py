@@ -52,5 +52,5 @@ def backward(p: Problem, o: Tensor, lse2: Tensor, do: Tensor, dlse2: Tensor | No
 
 
 def blocks_at_once(total: int, block_bytes: int) -> int:
-    """How many of ``total`` blocks fit into the scratch together; at least one."""
+    """How many of ``total`` blocks fit into the scratch together; at least one, which exceeds it when windows reach some 400,000."""
     return max(1, min(total, configs.SCRATCH_BYTES // block_bytes))

@@ -121,7 +121,7 @@ def backward_window_kernel(
         dv1 += tl.sum(x * do_t[:, :, None], 1)
         # [BLOCK_D, ROWS] @ [ROWS, W2] -> [BLOCK_D, W2]
         if HEADS == 1 and W1 == W2:
-            # one head: its factor can wait until after the product
+            # one head: its factor can wait until after the product (faster where the two windows are equal)
             dk2 += tl.dot(tl.trans(k1), da, input_precision="ieee") * q_t
             dv2 += tl.dot(tl.trans(v1), p, input_precision="ieee") * do_t
         else:

@@ -1,7 +1,7 @@
 """Tile sizes, chosen by a small table instead of a search: no learner waits for a tuner.
 
-Each entry was the best of a handful measured on an H200 (bf16); the reasons are beside it. ``rows`` are query positions x heads,
-``block_k`` second keys, ``block_j`` first keys, ``positions`` query positions that one program of a window kernel walks over.
+Each entry was the best of a handful tried on an H200 (bf16); the reasons are beside it. ``rows`` are query positions x heads, ``block_k``
+second keys, ``block_j`` first keys, ``positions`` query positions that one program of a window kernel walks over.
 """
 
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ class Tile:
     registers: int | None = None
 
     def packing(self, G: int) -> dict[str, int]:
-        """``POSITIONS x HEADS = rows``: as many of the group's heads as fit, then positions, so that any group fills the tile."""
+        """``POSITIONS x HEADS = rows``: as many of the group's heads as fit (rounded up to a power of two), then positions."""
         heads = min(triton.next_power_of_2(G), self.rows)
         return {"POSITIONS": self.rows // heads, "HEADS": heads}
 
@@ -74,8 +74,8 @@ def backward_query(p: Problem) -> Tile:
 def backward_keys(p: Problem) -> Tile:
     if p.q.dtype.itemsize > 2:
         return EXACT
-    # Two accumulators [block_k, D] stay in registers over the whole inner loop: 32 rows a step are what still fits without spilling. Short
-    # blocks of first keys keep the queries that neighbouring programs read in the L2 cache.
+    # Two accumulators [block_k, D] stay in registers over the whole inner loop: with 32 rows a step that loop does not spill. Neighbouring
+    # programs read nearly the same queries; with short blocks of first keys these are still in the L2 cache.
     return Tile(rows=32, block_k=64, block_j=16, stages=3)
 
 

@@ -20,8 +20,8 @@ def load_row(ptr, row, stride, d, D: tl.constexpr, bias, BIASED: tl.constexpr):
 def load_tile(ptr, first, rows, in_rows, stride, d, D: tl.constexpr, bias, BIASED: tl.constexpr, AGAIN: tl.constexpr = False):
     """Channels ``d`` of the rows ``first + rows``, plus the bias, as ``[ROWS, BLOCK_D]``; zeros (plus bias) where ``in_rows`` is false.
 
-    With ``in_rows`` None all rows exist. ``AGAIN`` asks the L1 cache for it: a second load of a tile that the compiler must not merge with
-    the first, since keeping the tile in registers in between is what we want to avoid.
+    With ``in_rows`` None all rows exist. ``AGAIN`` marks a second load of a tile. It names the cache policy that is the default anyway, so
+    that the compiler does not merge it with the first: keeping the tile in registers in between is what we want to avoid.
     """
     at = ptr + tl.cast(first, tl.int64) * stride + rows[:, None] * stride + d[None, :]
     if in_rows is None:
