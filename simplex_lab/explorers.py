@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from simplex_lab import plots
+from simplex_lab import plots, tiled
 from simplex_lab.tasks import Match, match3_partners
 from simplex_lab.widgets import Slider, explorer
 from simplex_lab.windows import visible, visible_pairs
@@ -99,5 +99,42 @@ def cube_explorer(S: int = 12, D: int = 8, seed: int = 1) -> None:
         i=Slider("query i", 9, 0, S - 1),
         w1=Slider("window w1 (for j)", 8, 1, S),
         w2=Slider("window w2 (for k)", 5, 1, S),
+        gain=Slider("logits times", 2.0, 0.0, 8.0, 0.5),
+    )
+
+
+def walk_explorer(S: int = 12, i: int = 9, w1: int = 4, w2: int = 8, D: int = 6, seed: int = 2) -> None:
+    """Chapter 06: one query's walk over tiles of pairs, step by step."""
+    gen = torch.Generator().manual_seed(seed)
+    q, k1, k2, v1, v2 = (torch.randn(S, D, generator=gen, dtype=torch.float64) for _ in range(5))
+
+    def walk(gain, block_k):
+        trace: list = []
+        row = torch.tensor([i])
+        tiled.forward_program(gain * q[row], k1, k2, v1, v2, i=row, w1=w1, w2=w2, block_k=block_k, trace=trace)
+        return trace
+
+    def draw(step, block_k, gain):
+        trace = walk(gain, block_k)
+        return plots.walk_state(S, i, trace, w1=w1, w2=w2, block_k=block_k, step=min(step, len(trace)))
+
+    def say(step, block_k, gain):
+        trace = walk(gain, block_k)
+        step = min(step, len(trace))
+        if step == 0:
+            return f"Query {i} has {w1 * w2} pairs and will visit them in {len(trace)} steps. It holds m, l and {D} numbers of acc."
+        _, _, m, l, _ = trace[step - 1]
+        grew = m.item() - trace[max(step - 2, 0)][2].item()
+        scaled = f"The maximum grew by {grew:.2f}: l and acc were multiplied by 2^-{grew:.2f}. " if grew > 0 else ""
+        share = (l * torch.exp2(m) / (trace[-1][3] * torch.exp2(trace[-1][2]))).item()
+        return (
+            f"Step {step} of {len(trace)}: m = {m.item():.2f}, l = {l.item():.2f}. {scaled}The pairs so far hold {share:.0%} of the weight."
+        )
+
+    explorer(
+        draw,
+        say,
+        step=Slider("steps done", 5, 0, 16),
+        block_k=Slider("second keys in a tile", 4, options=(2, 4, 8)),
         gain=Slider("logits times", 2.0, 0.0, 8.0, 0.5),
     )

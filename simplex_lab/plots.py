@@ -306,6 +306,68 @@ def memory_bars(rows: dict[str, tuple[float, float]]) -> Figure:
     return fig
 
 
+# --- tiles -----------------------------------------------------------------------------------------------------------
+
+
+def tile_walk(S: int, i: int, *, w1: int, w2: int, block_k: int, outer: str = "k") -> Figure:
+    """The order in which a program visits the pairs of query ``i``: numbered strips of one first key and ``block_k`` second keys."""
+    fig, ax = plt.subplots(figsize=(6.2, 4.2))
+    _walk(ax, S, i, w1, w2, _strips(i, w1, w2, block_k, outer), done=None)
+    return fig
+
+
+def walk_state(S: int, i: int, trace, *, w1: int, w2: int, block_k: int, step: int) -> Figure:
+    """The walk after ``step`` of its steps, what the program holds then, and the output it would give, beside the final one.
+
+    ``trace`` is that of :func:`simplex_lab.tiled.forward_program` for the single row ``i``.
+    """
+    fig, (ax, state, out) = plt.subplots(1, 3, figsize=(8, 3.7), width_ratios=[1.5, 1, 1])
+    _walk(ax, S, i, w1, w2, _strips(i, w1, w2, block_k, "k"), done=step)
+    steps = np.arange(1, len(trace) + 1)
+    m = np.array([float(t[2]) for t in trace])
+    lse2 = np.array([float(t[2] + torch.log2(t[3])) for t in trace])
+    state.step(steps[:step], m[:step], where="mid", color="black", lw=1.2)
+    state.plot(steps[:step], lse2[:step], color=SIMPLICIAL, marker="o", markersize=4)
+    state.axhline(lse2[-1], **REFERENCE)
+    state.set_xlim(0.3, len(trace) + 0.7)
+    low, high = min(m.min(), 0.0), lse2.max()
+    state.set_ylim(low - 0.5, high + 0.12 * (high - low) + 0.5)
+    state.text(len(trace) + 0.5, lse2[-1] + 0.1, "final lse2", ha="right", va="bottom", fontsize=9)
+    state.set_xticks(range(1, len(trace) + 1, 1 if len(trace) <= 8 else 3))
+    state.set_xlabel("steps done")
+    state.set_ylabel("base 2: m (black), m + log2 l (purple)", fontsize=9.5)
+    final = (trace[-1][4] / trace[-1][3][:, None])[0].double().numpy()
+    now = (trace[step - 1][4] / trace[step - 1][3][:, None])[0].double().numpy() if step else np.zeros_like(final)
+    out.bar(range(len(final)), now, color=SIMPLICIAL, width=0.7)
+    out.plot(range(len(final)), final, "_", color="black", markersize=16, markeredgewidth=1.6)
+    span = max(np.abs([t[4][0].double().numpy() / float(t[3]) for t in trace]).max(), 1e-9) * 1.1
+    out.set_ylim(-span, span)
+    out.axhline(0, color="#BBBBBB", lw=0.8, zorder=0)
+    out.set_xticks(range(len(final)))
+    out.set_xlabel("channel d")
+    out.set_ylabel("acc / l (bars), final o (ticks)", fontsize=9.5)
+    return fig
+
+
+def _strips(i, w1, w2, block_k, outer):
+    """``(j, k0, k1)`` in the order of the walk."""
+    js = range(max(0, i - w1 + 1), i + 1)
+    ks = [(k0, min(k0 + block_k, i + 1)) for k0 in range(max(0, i - w2 + 1), i + 1, block_k)]
+    return [(j, *k) for k in ks for j in js] if outer == "k" else [(j, *k) for j in js for k in ks]
+
+
+def _walk(ax, S, i, w1, w2, strips, done):
+    ax.set_xlim(-0.5, S - 0.5)
+    ax.set_ylim(S - 0.5, -0.5)
+    _plane_axes(ax, S)
+    _window(ax, i, S, w1, w2)
+    for n, (j, k0, k1) in enumerate(strips, 1):
+        face = "white" if done is not None and n > done else "#E3D5EE" if n != done else SIMPLICIAL
+        ax.add_patch(Rectangle((k0 - 0.45, j - 0.42), k1 - k0 - 0.1, 0.84, facecolor=face, edgecolor=SIMPLICIAL, lw=1, zorder=2))
+        colour = "white" if n == done else "#222222"
+        ax.text((k0 + k1 - 1) / 2, j, str(n), ha="center", va="center", fontsize=9, color=colour, zorder=5)
+
+
 # --- helpers ---------------------------------------------------------------------------------------------------------
 
 

@@ -28,8 +28,11 @@ def forward(q: Tensor, k1: Tensor, k2: Tensor, v1: Tensor, v2: Tensor, *, w1: in
     return Attended(o, lse2)
 
 
-def forward_program(q, k1, k2, v1, v2, *, i, w1, w2, block_k) -> tuple[Tensor, Tensor]:
-    """One program of ``forward.py``: rows ``q [ROWS, D]`` at positions ``i [ROWS]`` against the keys ``[S, D]`` of one head."""
+def forward_program(q, k1, k2, v1, v2, *, i, w1, w2, block_k, trace: list | None = None) -> tuple[Tensor, Tensor]:
+    """One program of ``forward.py``: rows ``q [ROWS, D]`` at positions ``i [ROWS]`` against the keys ``[S, D]`` of one head.
+
+    ``trace`` collects ``(j, k0, m, l, acc)`` after every step.
+    """
     scale_log2 = q.shape[1] ** -0.5 * math.log2(math.e)
     end = int(i.max()) + 1
     j_lo, k_lo = max(int(i.min()) - w1 + 1, 0), max(int(i.min()) - w2 + 1, 0)
@@ -48,6 +51,8 @@ def forward_program(q, k1, k2, v1, v2, *, i, w1, w2, block_k) -> tuple[Tensor, T
             l = l * alpha + p.sum(1)
             acc = acc * alpha[:, None] + (p @ V2) * v1[j]
             m = m_new
+            if trace is not None:
+                trace.append((j, k0, m, l, acc))
     return acc / l[:, None], m + torch.log2(l)
 
 

@@ -81,6 +81,18 @@ def logits_bytes(S: int, heads: int, *, order: int, bytes_per_number: int = 4) -
     return heads * S**order * bytes_per_number
 
 
+def key_rows_loaded(first: int, second: int, block_k: int, *, outer: str) -> int:
+    """Rows of keys (each with its value) that a program loads for ``first x second`` keys in tiles of ``block_k`` second keys.
+
+    ``outer="k"``: a tile of second keys stays while all first keys pass, so these come once for every tile. ``outer="j"``: a first key
+    stays while all tiles of second keys pass, so these come once for every first key.
+    """
+    if outer not in ("j", "k"):
+        raise ValueError(f"outer={outer!r}: choose 'j' or 'k'")
+    tiles = -(-second // block_k)
+    return second + tiles * first if outer == "k" else first + first * second
+
+
 def _check_window(name: str, w: int | None) -> None:
     if w is not None and w < 1:
         raise ValueError(f"{name}={w}: a window needs at least 1 position, the query's own")

@@ -1,0 +1,304 @@
+# %% [markdown]
+# # 06 Online softmax over pairs
+#
+# After this chapter you can
+#
+# - compute a softmax in one pass, without ever holding all of its numbers,
+# - walk over pairs of keys in tiles, and say what each loop order loads,
+# - explain what the forward keeps for the backward, and why that is enough.
+#
+# Chapter 03 ended with a cube that outgrows any machine. Here it disappears. What you read below is what the kernels of chapters 08 and 09
+# do, line by line, in PyTorch.
+
+# %%
+import torch
+
+from simplex_lab import plots, reference, tiled, windows
+from simplex_lab.explorers import walk_explorer
+from simplex_lab.meter import memory_of
+from simplex_lab.quiz import predict, quiz
+from simplex_lab.show import show_figure, show_source
+
+plots.style()
+torch.set_printoptions(precision=3, sci_mode=False)
+
+# %% [markdown]
+# ## One picture
+#
+# Query 9 sees 4 first keys and 8 second keys: 32 pairs. Instead of scoring all of them at once, walk over them in strips of one *j* and four
+# *k*, and keep only a few running numbers.
+
+# %%
+show_figure(
+    plots.tile_walk(12, 9, w1=4, w2=8, block_k=4),
+    "The window of query 9 on the plane of pairs, cut into eight numbered strips: "
+    "down the four first keys with the first four second keys, then down again with the next four.",
+)
+
+# %% [markdown]
+# ## Four numbers by hand
+#
+# Take four scores and four values. To keep the arithmetic in your head, weights are powers of 2 here: `p = 2^s / sum of 2^s`. (Kernels do the same.
+# They fold log2(e) into the scale, since the chip has an instruction for powers of 2.)
+
+# %%
+s = torch.tensor([1.0, 0.0, 3.0, 2.0])
+v = torch.tensor([4.0, 0.0, 2.0, 8.0])
+
+# %% [markdown]
+# The stable softmax of chapter 01 goes over the scores three times: for the maximum, for the sum, and for the weighted values.
+
+# %%
+m = s.max()  # first pass
+l = torch.exp2(s - m).sum()  # second pass
+o = (torch.exp2(s - m) / l * v).sum()  # third pass
+print(f"m = {m:.0f}, l = {l:.3f}, o = {o:.3f}")
+
+# %% [markdown]
+# Three passes need all scores three times. For 16,384 pairs a query that means to store them, or to compute them anew twice.
+#
+# **One pass.** Keep three running numbers: the largest score so far *m*, the sum *l* of `2^(s - m)`, and the same sum with the values, *acc*.
+# When a larger score arrives, everything summed so far was measured against the wrong maximum. That is one factor for all of it: `2^(m_old - m_new)`.
+
+# %%
+after_two = predict(
+    "Scores 1 and 0 are done: m = 1 and l = 1.5. Score 3 arrives. What is l now?",
+    "1.375",
+    "2.5",
+    "1.5",
+)
+
+# %%
+m, l, acc = float("-inf"), 0.0, 0.0
+for score, value in zip(s.tolist(), v.tolist(), strict=True):
+    m_new = max(m, score)
+    alpha = 2.0 ** (m - m_new)  # what was summed so far shrinks by this
+    p = 2.0 ** (score - m_new)
+    m, l, acc = m_new, l * alpha + p, acc * alpha + p * value
+    print(f"score {score:.0f}: m = {m:.0f}  alpha = {alpha:.3f}  l = {l:.3f}  acc = {acc:.3f}")
+    if score == 3:
+        after_two.reveal(f"{l:.3f}")
+print(f"o = acc / l = {acc / l:.3f}")
+
+# %% [markdown]
+# The same output, and each score was read once.
+
+# %% [markdown]
+# ## Why it is right
+#
+# Let *T* be the scores seen so far. The claim is that after every step
+#
+# $$m = \max_{t \in T} s_t, \qquad l = \sum_{t \in T} 2^{s_t - m}, \qquad acc = \sum_{t \in T} 2^{s_t - m}\, v_t$$
+#
+# For one score it is true: *l* = 1, *acc* = *v*. Suppose it holds for *T*, and new scores *N* arrive with the maximum *m'* of all. Then
+#
+# $$l\; 2^{m - m'} + \sum_{t \in N} 2^{s_t - m'} = \sum_{t \in T} 2^{s_t - m}\, 2^{m - m'} + \sum_{t \in N} 2^{s_t - m'} = \sum_{t \in T \cup N} 2^{s_t - m'}$$
+#
+# since the exponents add up.
+
+# %% [markdown]
+# The same with *v* for *acc*. At the end *acc / l* is the softmax-weighted mean, and no exponent was ever positive: nothing
+# can overflow.
+#
+# The proof did not ask how many scores *N* holds, nor in which order they come. So a step may take a whole tile, and tiles may come in any order:
+
+# %%
+gen = torch.Generator().manual_seed(0)
+s = 3 * torch.randn(24, generator=gen, dtype=torch.float64)
+v = torch.randn(24, generator=gen, dtype=torch.float64)
+
+
+def by_tiles(order, size):
+    m, l, acc = torch.tensor(-1e30, dtype=torch.float64), 0.0, 0.0
+    for part in order.split(size):
+        m_new = torch.maximum(m, s[part].max())
+        alpha, p = torch.exp2(m - m_new), torch.exp2(s[part] - m_new)
+        m, l, acc = m_new, l * alpha + p.sum(), acc * alpha + (p * v[part]).sum()
+    return acc / l
+
+
+# %%
+p = torch.exp2(s - s.max())
+exact = (p * v).sum() / p.sum()
+for size in (1, 5, 24):
+    found = torch.stack([by_tiles(torch.randperm(24, generator=gen), size) for _ in range(50)])
+    print(
+        f"tiles of {size:2d}, 50 random orders: the same output {torch.allclose(found, exact, rtol=1e-12)}"
+    )
+
+# %% [markdown]
+# ## From scores to pairs
+#
+# In 2-simplicial attention a softmax runs over pairs, and that changes nothing: a pair is just one more score. What changes is where a tile's numbers
+# come from. For one first key *j* and a tile of second keys,
+#
+# $$s_k = scale \cdot \sum_d (q_d\, k1_{jd})\, k2_{kd}, \qquad acc_d \mathrel{+}= \Big(\sum_k p_k\, v2_{kd}\Big)\, v1_{jd}$$
+#
+# Multiply *q* by `k1_j` first, and the scores are a plain product with the tile of second keys. Sum over *k* first, and `v1_j` comes in once, at the end.
+# Both products are what matrix units are for.
+
+# %% [markdown]
+# Step through the walk. Watch *m* (black) move rarely, and the bars run towards the final output long before the last step. With large logits a
+# single step decides; with logits times 0 every step counts the same.
+
+# %%
+walk_explorer()
+
+# %% [markdown]
+# ## The tiled forward
+#
+# This is the library's version. A *program* owns some rows, heads and positions of one key head, and keeps *acc*, *l* and *m* for each. The outer
+# loop walks over tiles of second keys, the inner one over first keys.
+
+# %%
+show_source(tiled.forward_program)
+
+# %% [markdown]
+# `LOWEST` stands for minus infinity in *m*. Why not minus infinity itself? A row that sees nothing of the first tile would get
+# `-inf - (-inf)`, which is nan.
+
+# %%
+gen = torch.Generator().manual_seed(1)
+five = [torch.randn(1, 48, h, 16, generator=gen, dtype=torch.float64) for h in (4, 2, 2, 2, 2)]
+whole = reference.two_simplicial(*five, w1=7, w2=20)
+for block_k in (1, 8, 32):
+    o, lse2 = tiled.forward(*five, w1=7, w2=20, block_k=block_k)
+    print(
+        f"tiles of {block_k:2d}: output equal {torch.allclose(o, whole.o)}, lse2 equal {torch.allclose(lse2, whole.lse2)}"
+    )
+
+# %% [markdown]
+# Now the memory. The cube grows with S³; a program holds one tile whatever S is. (`memory_of` counts what is created on the way, outputs included.)
+
+# %%
+growth = predict(
+    "S doubles from 32 to 64. By how much does the tiled forward's largest moment grow?",
+    "2 times",
+    "4 times",
+    "8 times",
+)
+
+# %%
+peaks = {}
+for S in (32, 64):
+    x = [torch.randn(1, S, 1, 16, generator=gen) for _ in range(5)]
+    peaks["the whole cube", S] = memory_of(
+        lambda x=x: reference.two_simplicial(*x, w1=8, w2=16)
+    ).peak
+    peaks["by tiles", S] = memory_of(lambda x=x: tiled.forward(*x, w1=8, w2=16)).peak
+for way in ("the whole cube", "by tiles"):
+    print(
+        f"{way:15s} S = 32: {peaks[way, 32] / 1e3:7.1f} kB   S = 64: {peaks[way, 64] / 1e3:7.1f} kB"
+    )
+ratio = peaks["by tiles", 64] / peaks["by tiles", 32]
+growth.reveal(growth.options[0 if ratio < 1.5 else 1 if ratio < 4 else 2])
+
+# %% [markdown]
+# ## Which loop goes outside?
+#
+# Both orders visit the same pairs and give the same output. They differ in what has to be fetched. A chip has a little fast memory, and a program
+# re-reads whatever does not stay in it.
+#
+# With *k* outside, a tile of second keys and values stays, and the first keys pass by: they are read once for every tile. With *j* outside,
+# one first key stays, and all second keys pass by, once for every *j*.
+
+# %%
+show_source(windows.key_rows_loaded)
+
+# %%
+order = predict(
+    "w1 = 32, w2 = 512, tiles of 64. Which order reads fewer rows?",
+    "k outside",
+    "j outside",
+    "the same",
+)
+
+# %%
+rows = {outer: windows.key_rows_loaded(32, 512, 64, outer=outer) for outer in ("k", "j")}
+for outer, n in rows.items():
+    print(f"{outer} outside: {n:6d} rows of keys and values for one query")
+order.reveal("k outside" if rows["k"] < rows["j"] else "j outside")
+print(f"{rows['j'] / rows['k']:.0f} times as many with j outside")
+
+# %% [markdown]
+# So the larger window is the one to tile, and its tile stays. The library's kernels go further: a program's rows are many heads that share their keys, so
+# each row that is read serves 64 queries at once.
+#
+# Reads from fast memory are not free either, even in a kernel that is bound by its matrix units. Chapter 10 comes back to it.
+
+# %% [markdown]
+# ## What the backward needs
+#
+# The gradient needs the weights again, all of them. Storing them would bring the cube back. But one number a row is enough to compute any of them
+# anew:
+#
+# $$P_{ijk} = 2^{\,s_{ijk} - lse2_i}, \qquad lse2_i = m_i + \log_2 l_i$$
+
+# %%
+i, j, k = 40, 36, 25
+q, k1, k2, v1, v2 = five
+logit = (q[0, i, 0] * k1[0, j, 0] * k2[0, k, 0]).sum() * 16**-0.5
+anew = torch.exp2(logit * 1.4426950408889634 - whole.lse2[0, 0, i])
+A = reference.trilinear_logits(q, k1, k2).masked_fill(~windows.visible_pairs(48, 7, 20), -torch.inf)
+stored = A.flatten(3).softmax(-1).view_as(A)[0, 0, i, j, k]
+print(f"stored {stored:.6f}, computed anew {anew:.6f}")
+
+# %% [markdown]
+# So the forward keeps `o` and `lse2`, and the backward walks over the same tiles once more. The query's side has the forward's loops:
+
+# %%
+show_source(tiled.backward_query_program)
+
+# %% [markdown]
+# `delta` is `sum_d o_d do_d`, one number a row. It stands for the part of the softmax's derivative that runs over all pairs; chapter 09 derives it.
+#
+# The keys' side turns the loops round. It fixes a block of *j* and a tile of *k* and lets the queries pass, because it wants sums over queries, and
+# a program may write only what it owns.
+
+# %%
+show_source(tiled.backward_keys_program)
+
+# %%
+do = torch.randn(five[0].shape, generator=gen, dtype=torch.float64)
+by_tiles_ = tiled.backward(*five, *whole, do, w1=7, w2=20)
+by_hand = reference.two_simplicial_backward(*five, *whole, do, w1=7, w2=20)
+for name, one, other in zip(("q", "k1", "k2", "v1", "v2"), by_tiles_, by_hand, strict=True):
+    print(f"d{name:2s} by tiles equals the reference: {torch.allclose(one, other)}")
+
+# %% [markdown]
+# ## A maximum that nobody computes
+#
+# Does it have to be the maximum? The proof used *m* only through `2^(s - m)`: any number works that keeps the powers within range. If you know an upper
+# bound in advance, nothing ever needs rescaling. By Cauchy-Schwarz
+#
+# $$|s_{ijk}| \le scale \cdot |q_i * k1_j| \cdot |k2_k|$$
+#
+# The forward kernel takes the largest right-hand side over the windows. It is never too small. If it is far too large, all weights vanish, so the kernel
+# looks at *l* at the end and starts again with the running maximum if *l* is tiny. How far is the bound from the truth?
+
+# %%
+gen = torch.Generator().manual_seed(2)
+q, k1, k2 = (torch.randn(256, 64, generator=gen) for _ in range(3))
+last = (q[-1] * k1[-32:]) @ k2.T * 64**-0.5 * 1.4427
+bound = (q[-1] * k1[-32:]).norm(dim=1).max() * k2.norm(dim=1).max() * 64**-0.5 * 1.4427
+print(f"largest logit in base 2: {last.max():.1f}, bound: {bound:.1f}")
+print(f"so the largest weight is about 2^{last.max() - bound:.0f}; fp32 goes down to 2^-126")
+
+# %% [markdown]
+# ## Quiz
+
+# %%
+quiz("06")
+
+# %% [markdown]
+# ## Take with you
+#
+# - Running *m*, *l* and *acc*, rescaled by `2^(m_old - m_new)`: a softmax in one pass, in any order, in any tiles.
+# - Pairs are just more scores. Multiply q by `k1_j` first, sum over k first: both parts become matrix products.
+# - Tile the larger window and keep its tile; pass the smaller one by.
+# - The forward keeps one number a row, `lse2 = m + log2 l`. Every weight can be computed anew from it.
+#
+# **Now do:** `simplex-lab start 06` copies [exercise 06](../exercises/06_online_softmax.ipynb) to your `work/` folder.
+#
+# **Further reading:** Milakov and Gimelshein 2018, *Online normalizer calculation for softmax*, [arXiv:1805.02867](https://arxiv.org/abs/1805.02867);
+# Dao et al. 2022, *FlashAttention*, [arXiv:2205.14135](https://arxiv.org/abs/2205.14135).
