@@ -28,23 +28,26 @@ def forward(q: Tensor, k1: Tensor, k2: Tensor, v1: Tensor, v2: Tensor, *, w1: in
     return Attended(o, lse2)
 
 
-def forward_program(q, k1, k2, v1, v2, *, i, w1, w2, block_k, trace: list | None = None) -> tuple[Tensor, Tensor]:
+def forward_program(
+    q, k1, k2, v1, v2, *, i, w1, w2, block_k, trace: list | None = None
+) -> tuple[Tensor, Tensor]:  # fmt: skip
     """One program of ``forward.py``: rows ``q [ROWS, D]`` at positions ``i [ROWS]`` against the keys ``[S, D]`` of one head.
 
     ``trace`` collects ``(j, k0, m, l, acc)`` after every step.
     """
     scale_log2 = q.shape[1] ** -0.5 * math.log2(math.e)
-    end = int(i.max()) + 1
-    j_lo, k_lo = max(int(i.min()) - w1 + 1, 0), max(int(i.min()) - w2 + 1, 0)
-    acc, l, m = torch.zeros_like(q), q.new_zeros(len(i)), q.new_full((len(i),), LOWEST)
+    i_first, end = int(i.min()), int(i.max()) + 1
+    j_lo, k_lo = max(i_first - w1 + 1, 0), max(i_first - w2 + 1, 0)
+    acc, l = torch.zeros_like(q), q.new_zeros(len(i))
+    m = q.new_full((len(i),), LOWEST)
     for k0 in range(k_lo, end, block_k):  # a tile of second keys stays ...
         k = torch.arange(k0, min(k0 + block_k, end))
         K2, V2 = k2[k], v2[k]
         see_k = sees(i[:, None], k[None, :], w2)
-        for j in range(j_lo, end):  # ... while the first keys pass by, one row at a time
-            see_j = sees(i, j, w1)
+        for j in range(j_lo, end):  # ... while the first keys pass by
+            see = see_k & sees(i, j, w1)[:, None]
             s2 = (q * k1[j]) @ K2.T * scale_log2
-            s2 = torch.where(see_k & see_j[:, None], s2, -torch.inf)
+            s2 = torch.where(see, s2, -torch.inf)
             m_new = torch.maximum(m, s2.amax(1))
             alpha = torch.exp2(m - m_new)
             p = torch.exp2(s2 - m_new[:, None])
@@ -85,26 +88,31 @@ def backward(
     return dq, dk1, dk2, dv1, dv2
 
 
-def backward_query_program(q, k1, k2, v1, v2, do, lse2, delta, *, i, w1, w2, block_k) -> Tensor:
+def backward_query_program(
+    q, k1, k2, v1, v2, do, lse2, delta, *, i, w1, w2, block_k
+) -> Tensor:  # fmt: skip
     """One program of ``backward_query.py``: ``dq`` of its rows. The loops are the forward's; the weights come from ``lse2``."""
     scale = q.shape[1] ** -0.5
-    end = int(i.max()) + 1
-    j_lo, k_lo = max(int(i.min()) - w1 + 1, 0), max(int(i.min()) - w2 + 1, 0)
+    i_first, end = int(i.min()), int(i.max()) + 1
+    j_lo, k_lo = max(i_first - w1 + 1, 0), max(i_first - w2 + 1, 0)
     dq = torch.zeros_like(q)
     for k0 in range(k_lo, end, block_k):
         k = torch.arange(k0, min(k0 + block_k, end))
         K2, V2 = k2[k], v2[k]
         see_k = sees(i[:, None], k[None, :], w2)
         for j in range(j_lo, end):
-            s2 = (q * k1[j]) @ K2.T * (scale * math.log2(math.e)) - lse2[:, None]
-            p = torch.where(see_k & sees(i, j, w1)[:, None], torch.exp2(s2), 0.0)
+            see = see_k & sees(i, j, w1)[:, None]
+            s2 = (q * k1[j]) @ K2.T * scale * math.log2(math.e)
+            p = torch.where(see, torch.exp2(s2 - lse2[:, None]), 0.0)
             dp = (do * v1[j]) @ V2.T
             da = p * (dp - delta[:, None])
             dq += (da @ K2) * k1[j]
     return dq * scale
 
 
-def backward_keys_program(q, do, lse2, delta, k1, k2, v1, v2, *, j, k, w1, w2) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+def backward_keys_program(
+    q, do, lse2, delta, k1, k2, v1, v2, *, j, k, w1, w2
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:  # fmt: skip
     """One program of ``backward_keys.py``: what the pairs of a block of first keys ``j`` and a tile of second keys ``k`` receive.
 
     ``q, do [S, G, D]`` and ``lse2, delta [S, G]`` are the rows of all heads that share the keys; ``k1, v1`` belong to ``j``, ``k2, v2``
@@ -114,9 +122,12 @@ def backward_keys_program(q, do, lse2, delta, k1, k2, v1, v2, *, j, k, w1, w2) -
     dk1, dv1, dk2, dv2 = (torch.zeros_like(x) for x in (k1, v1, k2, v2))
     for n in range(len(j)):
         dKK, dVV = torch.zeros_like(k2), torch.zeros_like(v2)
-        for i in range(max(int(j[n]), int(k[0])), min(int(j[n]) + w1, int(k[-1]) + w2, len(q))):  # queries that see j and some k
-            s2 = k2 @ (q[i] * k1[n]).T * (scale * math.log2(math.e)) - lse2[i]
-            p = torch.where(sees(i, k, w2)[:, None], torch.exp2(s2), 0.0)  # [BLOCK_K, G]
+        # the queries that see j and some k of the tile
+        i_lo = max(int(j[n]), int(k[0]))
+        i_hi = min(int(j[n]) + w1, int(k[-1]) + w2, len(q))
+        for i in range(i_lo, i_hi):
+            s2 = k2 @ (q[i] * k1[n]).T * scale * math.log2(math.e)  # [BLOCK_K, G]
+            p = torch.where(sees(i, k, w2)[:, None], torch.exp2(s2 - lse2[i]), 0.0)
             dp = (v2 * v1[n]) @ do[i].T
             da = p * (dp - delta[i])
             dKK += da @ q[i]

@@ -173,8 +173,8 @@ for block_k in (1, 8, 32):
 # %%
 growth = predict(
     "S doubles from 32 to 64. By how much does the tiled forward's largest moment grow?",
+    "by less than half",
     "2 times",
-    "4 times",
     "8 times",
 )
 
