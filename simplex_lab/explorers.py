@@ -7,7 +7,7 @@ import torch
 from simplex_lab import plots, tiled
 from simplex_lab.tasks import Match, match3_partners
 from simplex_lab.widgets import Slider, explorer
-from simplex_lab.windows import visible, visible_pairs
+from simplex_lab.windows import count_pairs, equal_context, two_simplicial_flops, visible, visible_pairs
 
 WORDS = ("the", "cat", "that", "we", "fed", "naps")
 
@@ -137,4 +137,33 @@ def walk_explorer(S: int = 12, i: int = 9, w1: int = 4, w2: int = 8, D: int = 6,
         step=Slider("steps done", 5, 0, 16),
         block_k=Slider("second keys in a tile", 4, options=(2, 4, 8)),
         gain=Slider("logits times", 2.0, 0.0, 8.0, 0.5),
+    )
+
+
+def budget_explorer() -> None:
+    """Chapter 05: what two windows cost, beside dot-product attention over a context."""
+    sizes = (16, 32, 64, 128, 256, 512, 1024)
+    contexts = tuple(2**e for e in range(10, 18))
+
+    def work(w1, w2, n):
+        return 4 * count_pairs(n) / n, two_simplicial_flops(1, 1) * w1 * w2
+
+    def draw(w1, w2, n):
+        return plots.window_budget(w1, w2, n, *work(w1, w2, n))
+
+    def say(w1, w2, n):
+        pair, triple = work(w1, w2, n)
+        more = f"{triple / pair:.1f} times as much as" if triple > pair else f"{triple / pair:.2f} of"
+        even = equal_context(w1, w2)
+        return (
+            f"A query sees {w1} x {w2} = {w1 * w2:,} pairs. That is {more} dot-product attention over a context of {n:,}; "
+            f"both cost the same at {even:,} tokens ({equal_context(w1, w2, convention='paper'):,} by the paper's count)."
+        )
+
+    explorer(
+        draw,
+        say,
+        w1=Slider("window w1 (for j)", 512, options=sizes),
+        w2=Slider("window w2 (for k)", 32, options=sizes),
+        n=Slider("context n of dot product", 8192, options=contexts),
     )

@@ -306,6 +306,89 @@ def memory_bars(rows: dict[str, tuple[float, float]]) -> Figure:
     return fig
 
 
+# --- windows and cost --------------------------------------------------------------------------------------------------
+
+
+def window_budget(w1: int, w2: int, n: int, pair_flops: float, triple_flops: float) -> Figure:
+    """The windows drawn to scale on the plane of the last 1024 positions, beside the work of both layers for one query and channel."""
+    fig, (ax, bars) = plt.subplots(1, 2, figsize=(8, 3.6), width_ratios=[1, 1.25])
+    side = 1024
+    ax.set_xlim(-side, 0)
+    ax.set_ylim(0, -side)
+    ax.add_patch(Rectangle((-w2, -w1), w2, w1, facecolor=SIMPLICIAL, alpha=0.35, edgecolor=QUERY, lw=1.8))
+    ax.plot(0, 0, marker="D", color=QUERY, markersize=8, clip_on=False, zorder=4)
+    ax.set_aspect("equal")
+    ax.set_xticks([-1024, -512, 0], ["i - 1024", "i - 512", "i"], color=KEY2_TEXT)
+    ax.set_yticks([-1024, -512, 0], ["i - 1024", "i - 512", "i"], color=KEY1_TEXT)
+    ax.set_xlabel("second key k", color=KEY2_TEXT)
+    ax.set_ylabel("first key j", color=KEY1_TEXT)
+    work = {f"dot product,\nall keys, n = {n:,}": (pair_flops, DOT), f"triples,\n{w1} x {w2}": (triple_flops, SIMPLICIAL)}
+    top = max(pair_flops, triple_flops)
+    for y, (flops, colour) in enumerate(work.values()):
+        bars.barh(-y, flops / 1e3, color=colour, height=0.55)
+        bars.text(flops / 1e3 + top / 1e3 * 0.02, -y, f"{flops / 1e3:,.0f}k", va="center")
+    bars.set_yticks([0, -1], list(work))
+    bars.set_xlim(0, top / 1e3 * 1.25)
+    bars.set_xlabel("FLOPs a query and channel (1000s)")
+    return fig
+
+
+def context_cost(contexts, lines: dict[str, list[float]], crossings: dict[str, float]) -> Figure:
+    """FLOPs for one query against the context, log axes: a dot product's line grows, those of windows stay; where they cross is marked."""
+    fig, ax = plt.subplots(figsize=(8, 3.9))
+    for n, (name, values) in enumerate(lines.items()):
+        colour, text = (DOT, DOT_TEXT) if n == 0 else (SIMPLICIAL, SIMPLICIAL)
+        ax.plot(contexts, values, color=colour, ls="-" if n < 2 else "--")
+        ax.text(contexts[-1] * 1.1, values[-1], name, color=text, va="center", fontsize=10.5)
+    for name, n in crossings.items():
+        y = float(np.interp(n, contexts, next(iter(lines.values()))))
+        ax.plot([n, n], [0, y], **REFERENCE)
+        ax.plot(n, y, "o", color="black", markersize=6)
+        ax.annotate(name, (n, y), xytext=(-8, 8), textcoords="offset points", ha="right", fontsize=10)
+    ax.set_xscale("log", base=2)
+    ax.set_yscale("log")
+    ax.set_xticks(contexts[::2], [f"{c // 1024}k" for c in contexts[::2]])
+    ax.minorticks_off()
+    ax.set_xlim(contexts[0] * 0.9, contexts[-1] * 9)
+    ax.set_ylim(bottom=min(min(v) for v in lines.values()) * 0.6)
+    ax.set_xlabel("context n (log scale)")
+    ax.set_ylabel("FLOPs a query and channel (log scale)")
+    return fig
+
+
+def latencies(rows: dict[tuple[int, int], float]) -> Figure:
+    """Published latency for each pair of windows, sorted by pairs; the dashed line is a fixed price for each pair."""
+    fig, ax = plt.subplots(figsize=(8, 3.6))
+    order = sorted(rows, key=lambda w: (w[0] * w[1], w[0]))
+    price = np.exp(np.mean([np.log(rows[w] / (w[0] * w[1])) for w in order]))
+    for y, (w1, w2) in enumerate(order):
+        ax.barh(y, rows[w1, w2], color=SIMPLICIAL, height=0.6)
+        ax.plot([price * w1 * w2] * 2, [y - 0.42, y + 0.42], **REFERENCE)
+        ax.text(max(rows[w1, w2], price * w1 * w2) + 1.5, y, f"{rows[w1, w2]:g} ms", va="center", fontsize=10)
+    ax.set_yticks(range(len(order)), [f"{w1} x {w2}, {w1 * w2 // 1024}k pairs" for w1, w2 in order])
+    ax.set_xlim(0, max(rows.values()) * 1.15)
+    ax.set_xlabel("latency (ms); dashed: the same price for every pair")
+    return fig
+
+
+def executed_work(rows: dict[str, list[float]], positions: list[int]) -> Figure:
+    """Pairs executed for each pair seen, over the neighbouring queries in a tile; 1 means that nothing is wasted."""
+    fig, ax = plt.subplots(figsize=(8, 3.6))
+    for (name, values), marker in zip(rows.items(), "osD^", strict=False):
+        ax.plot(positions, values, color=SIMPLICIAL, marker=marker, markersize=6, lw=1.5)
+        ax.text(positions[-1] * 1.1, values[-1], name, color=SIMPLICIAL, va="center", fontsize=10.5)
+    ax.axhline(1, **REFERENCE)
+    ax.set_xscale("log", base=2)
+    ax.set_yscale("log", base=2)
+    ax.set_xticks(positions, [str(p) for p in positions])
+    ticks = [t for t in (1, 2, 4, 8, 16, 32) if t <= 1.2 * max(max(v) for v in rows.values())]
+    ax.set_yticks(ticks, [str(t) for t in ticks])
+    ax.set_xlim(positions[0] * 0.9, positions[-1] * 2.6)
+    ax.set_xlabel("neighbouring queries in a tile (log scale)")
+    ax.set_ylabel("pairs executed / pairs seen (log scale)")
+    return fig
+
+
 # --- tiles -----------------------------------------------------------------------------------------------------------
 
 

@@ -74,6 +74,26 @@ def two_simplicial_flops(S: int, D: int, w1: int | None = None, w2: int | None =
     return per_triple[convention] * D * count_triples(S, w1, w2)
 
 
+def equal_context(w1: int, w2: int, *, convention: str = "matmul") -> int:
+    """Context at which causal dot-product attention over all keys costs as much as triples in windows: ``2 w1 w2`` or ``3 w1 w2``.
+
+    Each query sees ``n / 2`` keys on average at ``4 D`` a pair, and ``w1 w2`` pairs of keys at ``4 D`` (``"matmul"``) or ``6 D``
+    (``"paper"``) a triple; edges of the sequence are left out.
+    """
+    per_triple = two_simplicial_flops(1, 1, convention=convention)
+    return w1 * w2 * per_triple // 2
+
+
+def executed_share(positions: int, w1: int, w2: int, block_k: int = 1) -> float:
+    """Pairs that a program executes for each one that its rows see, when it holds ``positions`` neighbouring queries.
+
+    It walks over all first keys that some row sees, ``positions + w1 - 1``, and over whole tiles of the ``positions + w2 - 1`` second
+    keys. With one position, and heads as rows, only the last tile's rest is wasted.
+    """
+    second = -(-(positions + w2 - 1) // block_k) * block_k
+    return (positions + w1 - 1) * second / (w1 * w2)
+
+
 def logits_bytes(S: int, heads: int, *, order: int, bytes_per_number: int = 4) -> int:
     """Memory of the full logits, ``S ** order`` numbers a head: 2 for the S x S matrix, 3 for the S x S x S cube."""
     if order not in (2, 3):
