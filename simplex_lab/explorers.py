@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 
 from simplex_lab import plots, tiled
+from simplex_lab.rotations import about_third_axis
 from simplex_lab.tasks import Match, match3_partners
 from simplex_lab.widgets import Slider, explorer
 from simplex_lab.windows import count_pairs, equal_context, two_simplicial_flops, visible, visible_pairs
@@ -165,5 +168,31 @@ def budget_explorer() -> None:
         say,
         w1=Slider("window w1 (for j)", 512, options=sizes),
         w2=Slider("window w2 (for k)", 32, options=sizes),
-        n=Slider("context n of dot product", 8192, options=contexts),
+        n=Slider("context n", 8192, options=contexts),
     )
+
+
+def rotation_explorer(seed: int = 4) -> None:
+    """Chapter 04: q, k1 and k2 turned together around the third axis, and what three scores make of it."""
+    gen = torch.Generator().manual_seed(seed)
+    vectors = torch.randn(3, 3, generator=gen, dtype=torch.float64)
+    angles = list(range(0, 361, 5))
+
+    def scores(angle):
+        q, k1, k2 = vectors @ about_third_axis(torch.tensor(math.radians(angle), dtype=torch.float64)).T
+        dot, product = (q * k1).sum().item(), (q * k1 * k2).sum().item()
+        return {"dot product <q, k1>": dot, "trilinear": product, "determinant": torch.linalg.det(torch.stack([q, k1, k2])).item()}
+
+    curves = {name: [scores(a)[name] for a in angles] for name in scores(0)}
+
+    def draw(angle):
+        return plots.rotation_scores(angles, curves, angle, vectors)
+
+    def say(angle):
+        now = scores(angle)
+        return (
+            f"Turned by {angle} degrees: dot product {now['dot product <q, k1>']:.2f}, as before; "
+            f"trilinear {now['trilinear']:.2f} instead of {curves['trilinear'][0]:.2f}; determinant {now['determinant']:.2f}, as before."
+        )
+
+    explorer(draw, say, angle=Slider("turn (degrees)", 60, 0, 360, 5))

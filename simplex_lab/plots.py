@@ -6,6 +6,7 @@ dashed and black. Weights use one hue from pale to dark, signed numbers a diverg
 
 from __future__ import annotations
 
+import math
 from itertools import pairwise
 
 import matplotlib as mpl
@@ -303,6 +304,72 @@ def memory_bars(rows: dict[str, tuple[float, float]]) -> Figure:
     ax.set_yticks([-n for n in range(len(rows))], list(rows))
     ax.set_xlim(0, top / 1e6 * 1.3)
     ax.set_xlabel("memory (MB)")
+    return fig
+
+
+# --- rotations -------------------------------------------------------------------------------------------------------
+
+
+def rotation_scores(angles, curves: dict[str, list[float]], angle: float, vectors) -> Figure:
+    """Three vectors turned together by ``angle`` (degrees, around the third axis), and three scores of them over all angles.
+
+    ``vectors`` are q, k1, k2 in three dimensions before the turn; seen from above, so that the third component does not show.
+    """
+    fig, (ax, score) = plt.subplots(1, 2, figsize=(8, 3.6), width_ratios=[1, 1.6])
+    turn = math.radians(angle)
+    for v, name, colour in zip(vectors, ("q", "k1", "k2"), (QUERY, KEY1, KEY2), strict=True):
+        x, y, _ = (float(c) for c in v)
+        to = (x * math.cos(turn) - y * math.sin(turn), x * math.sin(turn) + y * math.cos(turn))
+        ax.plot([0, x], [0, y], color=colour, lw=1, ls=":", alpha=0.7)
+        ax.annotate("", to, (0, 0), arrowprops={"arrowstyle": "-|>", "color": colour, "lw": 2.2})
+        ax.text(to[0] * 1.17, to[1] * 1.17, name, color=colour, ha="center", va="center", fontweight="bold")
+    reach = 1.35 * max(float(v[:2].norm()) for v in vectors)
+    ax.set_xlim(-reach, reach)
+    ax.set_ylim(-reach, reach)
+    ax.set_aspect("equal")
+    ax.set_xticks([])
+    ax.set_yticks([])
+    ax.set_xlabel(f"all three turned by {angle:g}°")
+    looks = {
+        "dot product <q, k1>": (DOT, DOT_TEXT, "-"),
+        "trilinear": (SIMPLICIAL, SIMPLICIAL, "--"),
+        "determinant": (SIMPLICIAL, SIMPLICIAL, "-"),
+    }
+    heights = _spread([c[-1] for c in curves.values()], gap=0.09 * (max(map(max, curves.values())) - min(map(min, curves.values()))))
+    for (name, values), y in zip(curves.items(), heights, strict=True):
+        colour, text, line = looks[name]
+        score.plot(angles, values, color=colour, ls=line)
+        score.plot(angle, np.interp(angle, angles, values), "o", color=colour, markersize=7)
+        score.text(368, y, name, color=text, va="center", fontsize=10.5)
+    score.axvline(angle, **REFERENCE)
+    score.set_xlim(0, 530)
+    score.set_xticks([0, 90, 180, 270, 360])
+    score.spines["bottom"].set_bounds(0, 360)
+    score.set_xlabel("common turn (degrees)")
+    score.set_ylabel("score")
+    return fig
+
+
+def weight_strip(z, labels, modulus: int) -> Figure:
+    """Weight on pairs of tokens for many queries, those with a match above those without; the thresholds of the decision are dashed."""
+    z, labels = torch.as_tensor(z).flatten().double().numpy(), torch.as_tensor(labels).flatten().numpy().astype(bool)
+    fig, ax = plt.subplots(figsize=(8, 2.5))
+    rng = np.random.default_rng(0)
+    for y, (name, chosen) in enumerate((("no match", ~labels), ("a match", labels))):
+        ax.plot(z[chosen], y + rng.uniform(-0.22, 0.22, chosen.sum()), ".", color=SIMPLICIAL if y else DOT, markersize=4, alpha=0.5)
+        ax.text(1.02, y, f"{name}\n({chosen.sum():,} queries)", va="center", color=SIMPLICIAL if y else DOT_TEXT)
+    for at, side in ((3 / 16, "right"), (5 / 16, "left")):
+        ax.axvline(at, **REFERENCE)
+        ax.text(
+            at + (0.006 if side == "left" else -0.006), 1.5, "below: 0" if side == "right" else "above: 1", ha=side, va="center", fontsize=9
+        )
+    ax.set_xlim(-0.01, 1.2)
+    ax.set_ylim(-0.5, 1.7)
+    ax.set_yticks([])
+    ax.spines["left"].set_visible(False)
+    ax.spines["bottom"].set_bounds(0, 1)
+    ax.set_xticks([0, 0.25, 0.5, 0.75, 1])
+    ax.set_xlabel(f"weight z on pairs of tokens, M = {modulus}")
     return fig
 
 

@@ -1,0 +1,16 @@
+"""Sarrus adds up the diagonals.
+
+exercise: 04.2
+rung: hand
+diagnosis: sum-for-difference
+"""
+
+import torch
+
+
+def determinant_logits(q, k1, k2):
+    turn = [c - c % 3 + (c % 3 + 1) % 3 for c in range(q.shape[1])]
+    back = [c - c % 3 + (c % 3 + 2) % 3 for c in range(q.shape[1])]
+    plus = torch.einsum("id,jd,kd->ijk", q, k1[:, turn], k2[:, back])
+    minus = torch.einsum("id,jd,kd->ijk", q, k1[:, back], k2[:, turn])
+    return plus + minus
