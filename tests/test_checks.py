@@ -225,7 +225,7 @@ def test_a_failed_check_reports_in_this_form():
     assert "weights[i=" in text
     assert "expected" in text
     assert "the softmax is joint over (j, k)" in " ".join(text.split())
-    assert 'checks.hint("03.2")  (2 of 3 left)' in text
+    assert 'hint("03.2")  (2 of 3 left)' in text
     assert max(len(line) for line in lines) <= report.WIDTH
 
 
@@ -282,7 +282,8 @@ def test_a_card_states_the_contract_and_a_true_example(id):
     code = text.split("```python\n")[1].split("```")[0]
     exec("\n".join(line for line in code.splitlines() if not line.startswith("out = ")), scope)
     given = [scope[a.name] for a in exercise.arguments if a.name != exercise.writes]
-    assert show(exercise.answer(*given).double() if exercise.returns.dtype != "bool" else exercise.answer(*given)) in text
+    answer = exercise.answer(*given)
+    assert show(answer.double() if answer.is_floating_point() else answer) in text
 
 
 @pytest.mark.parametrize("id", ALL)
@@ -318,7 +319,7 @@ def test_progress_is_kept_and_a_pass_stays_a_pass():
     assert progress.load()["03.2"]["tries"] == 3
     row = next(line for line in progress.table().splitlines() if line.startswith("03.2"))
     assert "passed" in row
-    assert "1 of 10 exercises passed" in progress.table()
+    assert f"1 of {len(ALL)} exercises passed" in progress.table()
 
 
 def test_an_unsolved_stub_leaves_no_trace(tmp_path):

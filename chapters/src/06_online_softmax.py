@@ -7,10 +7,12 @@
 # - walk over pairs of keys in tiles, and say what each loop order loads,
 # - explain what the forward keeps for the backward, and why that is enough.
 #
-# Chapter 03 ended with a cube that outgrows any machine. Here it disappears. What you read below is what the kernels of chapters 08 and 09
-# do, line by line, in PyTorch.
+# Chapter 03 ended with a cube that outgrows a large GPU. Here it disappears. What you read below are the loops of the kernels of chapters 08 and 09, in
+# PyTorch; the last section says what the forward kernel does instead of a running maximum.
 
 # %%
+import math
+
 import torch
 
 from simplex_lab import plots, reference, tiled, windows
@@ -39,7 +41,7 @@ show_figure(
 # ## Four numbers by hand
 #
 # Take four scores and four values. To keep the arithmetic in your head, weights are powers of 2 here: `p = 2^s / sum of 2^s`. (Kernels do the same.
-# They fold log2(e) into the scale, since the chip has an instruction for powers of 2.)
+# They fold log2(e) into the scale, and use the exponential to base 2.)
 
 # %%
 s = torch.tensor([1.0, 0.0, 3.0, 2.0])
@@ -55,17 +57,17 @@ o = (torch.exp2(s - m) / l * v).sum()  # third pass
 print(f"m = {m:.0f}, l = {l:.3f}, o = {o:.3f}")
 
 # %% [markdown]
-# Three passes need all scores three times. For 16,384 pairs a query that means to store them, or to compute them anew twice.
+# Three passes need all scores three times. With windows of 512 · 32 = 16,384 pairs a query that means to store them, or to compute them anew twice.
 #
 # **One pass.** Keep three running numbers: the largest score so far *m*, the sum *l* of `2^(s - m)`, and the same sum with the values, *acc*.
-# When a larger score arrives, everything summed so far was measured against the wrong maximum. That is one factor for all of it: `2^(m_old - m_new)`.
+# When a larger score arrives, everything summed so far was measured against the wrong maximum. One factor repairs all of it: `2^(m_old - m_new)`.
 
 # %%
 after_two = predict(
     "Scores 1 and 0 are done: m = 1 and l = 1.5. Score 3 arrives. What is l now?",
     "1.375",
-    "2.5",
-    "1.5",
+    "2.500",
+    "1.500",
 )
 
 # %%
@@ -90,7 +92,7 @@ print(f"o = acc / l = {acc / l:.3f}")
 #
 # $$m = \max_{t \in T} s_t, \qquad l = \sum_{t \in T} 2^{s_t - m}, \qquad acc = \sum_{t \in T} 2^{s_t - m}\, v_t$$
 #
-# For one score it is true: *l* = 1, *acc* = *v*. Suppose it holds for *T*, and new scores *N* arrive with the maximum *m'* of all. Then
+# For one score it is true: *l* = 1, *acc* = *v*. Suppose it holds for *T*, and new scores *N* arrive; *m'* is the maximum of both together. Then
 #
 # $$l\; 2^{m - m'} + \sum_{t \in N} 2^{s_t - m'} = \sum_{t \in T} 2^{s_t - m}\, 2^{m - m'} + \sum_{t \in N} 2^{s_t - m'} = \sum_{t \in T \cup N} 2^{s_t - m'}$$
 #
@@ -109,7 +111,7 @@ v = torch.randn(24, generator=gen, dtype=torch.float64)
 
 
 def by_tiles(order, size):
-    m, l, acc = torch.tensor(-1e30, dtype=torch.float64), 0.0, 0.0
+    m, l, acc = torch.tensor(-1e30, dtype=torch.float64), 0.0, 0.0  # -1e30: below any score
     for part in order.split(size):
         m_new = torch.maximum(m, s[part].max())
         alpha, p = torch.exp2(m - m_new), torch.exp2(s[part] - m_new)
@@ -123,23 +125,23 @@ exact = (p * v).sum() / p.sum()
 for size in (1, 5, 24):
     found = torch.stack([by_tiles(torch.randperm(24, generator=gen), size) for _ in range(50)])
     print(
-        f"tiles of {size:2d}, 50 random orders: the same output {torch.allclose(found, exact, rtol=1e-12)}"
+        f"tiles of {size:2d}, 50 random orders: the same output {torch.allclose(found, exact, rtol=1e-12, atol=0)}"
     )
 
 # %% [markdown]
 # ## From scores to pairs
 #
 # In 2-simplicial attention a softmax runs over pairs, and that changes nothing: a pair is just one more score. What changes is where a tile's numbers
-# come from. For one first key *j* and a tile of second keys,
+# come from. For one first key *j* and a tile of second keys, in base 2,
 #
-# $$s_k = scale \cdot \sum_d (q_d\, k1_{jd})\, k2_{kd}, \qquad acc_d \mathrel{+}= \Big(\sum_k p_k\, v2_{kd}\Big)\, v1_{jd}$$
+# $$s_k = \frac{\log_2 e}{\sqrt D} \sum_d (q_d\, k1_{jd})\, k2_{kd}, \qquad p_k = 2^{s_k - m}, \qquad acc_d \leftarrow \alpha\, acc_d + \Big(\sum_k p_k\, v2_{kd}\Big)\, v1_{jd}$$
 #
 # Multiply *q* by `k1_j` first, and the scores are a plain product with the tile of second keys. Sum over *k* first, and `v1_j` comes in once, at the end.
-# Both products are what matrix units are for.
+# Once several rows share the tile, both are matrix products.
 
 # %% [markdown]
-# Step through the walk. Watch *m* (black) move rarely, and the bars run towards the final output long before the last step. With large logits a
-# single step decides; with logits times 0 every step counts the same.
+# Step through the walk. Watch *m* (black) grow in some steps and stay in others, and the bars when you go from step 5 to 6. The purple line, m + log2 l, is the
+# log-sum-exp so far. With large logits a single step decides; with logits times 0 every step counts the same.
 
 # %%
 walk_explorer()
@@ -147,14 +149,14 @@ walk_explorer()
 # %% [markdown]
 # ## The tiled forward
 #
-# This is the library's version. A *program* owns some rows, heads and positions of one key head, and keeps *acc*, *l* and *m* for each. The outer
-# loop walks over tiles of second keys, the inner one over first keys.
+# This is the library's version. A row is one query head at one position. A *program* owns several rows, all sharing one key head: `q` is `[ROWS, D]`, `i` holds
+# each row's position, `sees` is the window test. It keeps *acc*, *l* and *m* for each row. The outer loop walks over tiles of second keys, the inner one over first keys.
 
 # %%
 show_source(tiled.forward_program)
 
 # %% [markdown]
-# `LOWEST` stands for minus infinity in *m*. Why not minus infinity itself? A row that sees nothing of the first tile would get
+# `LOWEST`, -1e30, stands for minus infinity in *m*. Why not minus infinity itself? A row that sees nothing of the first tile would get
 # `-inf - (-inf)`, which is nan.
 
 # %%
@@ -168,30 +170,26 @@ for block_k in (1, 8, 32):
     )
 
 # %% [markdown]
-# Now the memory. The cube grows with S³; a program holds one tile whatever S is. (`memory_of` counts what is created on the way, outputs included.)
+# Now the memory, beyond the outputs themselves. A program holds one tile whatever S is.
 
 # %%
 growth = predict(
-    "S doubles from 32 to 64. By how much does the tiled forward's largest moment grow?",
-    "by less than half",
-    "2 times",
-    "8 times",
+    "S doubles from 32 to 64. How many times as much does the tiled forward need at its peak, beyond its outputs?",
+    "1",
+    "2",
+    "8",
 )
 
 # %%
-peaks = {}
+beyond = {}
 for S in (32, 64):
     x = [torch.randn(1, S, 1, 16, generator=gen) for _ in range(5)]
-    peaks["the whole cube", S] = memory_of(
-        lambda x=x: reference.two_simplicial(*x, w1=8, w2=16)
-    ).peak
-    peaks["by tiles", S] = memory_of(lambda x=x: tiled.forward(*x, w1=8, w2=16)).peak
+    outputs = 4 * S * (16 + 1)  # bytes of o and lse2
+    for way, f in (("the whole cube", reference.two_simplicial), ("by tiles", tiled.forward)):
+        beyond[way, S] = memory_of(lambda f=f, x=x: f(*x, w1=8, w2=16)).peak - outputs
 for way in ("the whole cube", "by tiles"):
-    print(
-        f"{way:15s} S = 32: {peaks[way, 32] / 1e3:7.1f} kB   S = 64: {peaks[way, 64] / 1e3:7.1f} kB"
-    )
-ratio = peaks["by tiles", 64] / peaks["by tiles", 32]
-growth.reveal(growth.options[0 if ratio < 1.5 else 1 if ratio < 4 else 2])
+    print(f"{way:15s} S = 32: {beyond[way, 32]:9,d} bytes   S = 64: {beyond[way, 64]:9,d} bytes")
+growth.reveal(f"{beyond['by tiles', 64] / beyond['by tiles', 32]:.0f}")
 
 # %% [markdown]
 # ## Which loop goes outside?
@@ -200,31 +198,43 @@ growth.reveal(growth.options[0 if ratio < 1.5 else 1 if ratio < 4 else 2])
 # re-reads whatever does not stay in it.
 #
 # With *k* outside, a tile of second keys and values stays, and the first keys pass by: they are read once for every tile. With *j* outside,
-# one first key stays, and all second keys pass by, once for every *j*.
+# one first key stays, and all second keys pass by, once for every *j*. Compare with the first picture:
 
 # %%
-show_source(windows.key_rows_loaded)
+show_figure(
+    plots.tile_walk(12, 9, w1=4, w2=8, block_k=4, outer="j"),
+    "The same eight strips in the other order: the two strips of one first key, then those of the next.",
+)
 
 # %%
 order = predict(
-    "w1 = 32, w2 = 512, tiles of 64. Which order reads fewer rows?",
-    "k outside",
-    "j outside",
-    "the same",
+    "w1 = 32, w2 = 512, tiles of 64. Which order reads fewer rows?", "k outside", "j outside"
 )
 
 # %%
 rows = {outer: windows.key_rows_loaded(32, 512, 64, outer=outer) for outer in ("k", "j")}
 for outer, n in rows.items():
-    print(f"{outer} outside: {n:6d} rows of keys and values for one query")
+    print(f"{outer} outside: {n:6d} rows of keys, each with its value, for one query")
 order.reveal("k outside" if rows["k"] < rows["j"] else "j outside")
 print(f"{rows['j'] / rows['k']:.0f} times as many with j outside")
 
+# %%
+show_source(windows.key_rows_loaded)
+
 # %% [markdown]
-# So the larger window is the one to tile, and its tile stays. The library's kernels go further: a program's rows are many heads that share their keys, so
-# each row that is read serves 64 queries at once.
+# So let a tile stay. And along which of the two windows should the tiles lie? The formula does not mind: (k1, v1, w1) and (k2, v2, w2) may trade places.
+
+# %%
+for name, first, second in (("the larger window", 32, 512), ("the smaller one", 512, 32)):
+    steps = first * -(-second // 64)
+    filled = first * second / (steps * 64)
+    loaded = windows.key_rows_loaded(first, second, 64, outer="k")
+    print(f"tiles along {name:17s}: {steps} steps, {filled:.0%} full, {loaded} rows loaded")
+
+# %% [markdown]
+# The rows differ little; the steps do. A step is two matrix products of one width, whether its tile is full or not. So the kernels tile the larger window.
 #
-# Reads from fast memory are not free either, even in a kernel that is bound by its matrix units. Chapter 10 comes back to it.
+# And they share what they load. A program's rows, up to 64, are heads that use the same keys, so each row of keys serves all of them at once.
 
 # %% [markdown]
 # ## What the backward needs
@@ -238,7 +248,7 @@ print(f"{rows['j'] / rows['k']:.0f} times as many with j outside")
 i, j, k = 40, 36, 25
 q, k1, k2, v1, v2 = five
 logit = (q[0, i, 0] * k1[0, j, 0] * k2[0, k, 0]).sum() * 16**-0.5
-anew = torch.exp2(logit * 1.4426950408889634 - whole.lse2[0, 0, i])
+anew = torch.exp2(logit * math.log2(math.e) - whole.lse2[0, 0, i])
 A = reference.trilinear_logits(q, k1, k2).masked_fill(~windows.visible_pairs(48, 7, 20), -torch.inf)
 stored = A.flatten(3).softmax(-1).view_as(A)[0, 0, i, j, k]
 print(f"stored {stored:.6f}, computed anew {anew:.6f}")
@@ -253,16 +263,16 @@ show_source(tiled.backward_query_program)
 # `delta` is `sum_d o_d do_d`, one number a row. It stands for the part of the softmax's derivative that runs over all pairs; chapter 09 derives it.
 #
 # The keys' side turns the loops round. It fixes a block of *j* and a tile of *k* and lets the queries pass, because it wants sums over queries, and
-# a program may write only what it owns.
+# a program may write only what it owns. Each writes its own part, and the parts are added afterwards.
 
 # %%
 show_source(tiled.backward_keys_program)
 
 # %%
 do = torch.randn(five[0].shape, generator=gen, dtype=torch.float64)
-by_tiles_ = tiled.backward(*five, *whole, do, w1=7, w2=20)
+gradients = tiled.backward(*five, o, lse2, do, w1=7, w2=20)
 by_hand = reference.two_simplicial_backward(*five, *whole, do, w1=7, w2=20)
-for name, one, other in zip(("q", "k1", "k2", "v1", "v2"), by_tiles_, by_hand, strict=True):
+for name, one, other in zip(("q", "k1", "k2", "v1", "v2"), gradients, by_hand, strict=True):
     print(f"d{name:2s} by tiles equals the reference: {torch.allclose(one, other)}")
 
 # %% [markdown]
@@ -273,16 +283,18 @@ for name, one, other in zip(("q", "k1", "k2", "v1", "v2"), by_tiles_, by_hand, s
 #
 # $$|s_{ijk}| \le scale \cdot |q_i * k1_j| \cdot |k2_k|$$
 #
-# The forward kernel takes the largest right-hand side over the windows. It is never too small. If it is far too large, all weights vanish, so the kernel
-# looks at *l* at the end and starts again with the running maximum if *l* is tiny. How far is the bound from the truth?
+# The forward kernel takes the largest right-hand side over the windows, with some slack for rounding. If that is far above the true maximum, all weights vanish, so the kernel
+# looks at *l* at the end and starts again with the running maximum if *l* is tiny. (Where the bound is hopelessly large it does not try.) How far is it from the truth?
 
 # %%
 gen = torch.Generator().manual_seed(2)
 q, k1, k2 = (torch.randn(256, 64, generator=gen) for _ in range(3))
-last = (q[-1] * k1[-32:]) @ k2.T * 64**-0.5 * 1.4427
-bound = (q[-1] * k1[-32:]).norm(dim=1).max() * k2.norm(dim=1).max() * 64**-0.5 * 1.4427
+last = (q[-1] * k1[-32:]) @ k2.T * 64**-0.5 * math.log2(math.e)
+bound = (q[-1] * k1[-32:]).norm(dim=1).max() * k2.norm(dim=1).max() * 64**-0.5 * math.log2(math.e)
 print(f"largest logit in base 2: {last.max():.1f}, bound: {bound:.1f}")
-print(f"so the largest weight is about 2^{last.max() - bound:.0f}; fp32 goes down to 2^-126")
+print(
+    f"so the largest power is about 2^{last.max() - bound:.0f}; fp32 keeps its precision down to 2^-126"
+)
 
 # %% [markdown]
 # ## Quiz
@@ -295,7 +307,7 @@ quiz("06")
 #
 # - Running *m*, *l* and *acc*, rescaled by `2^(m_old - m_new)`: a softmax in one pass, in any order, in any tiles.
 # - Pairs are just more scores. Multiply q by `k1_j` first, sum over k first: both parts become matrix products.
-# - Tile the larger window and keep its tile; pass the smaller one by.
+# - Keep a tile and let the other keys pass by; lay the tiles along the larger window, so that they are full.
 # - The forward keeps one number a row, `lse2 = m + log2 l`. Every weight can be computed anew from it.
 #
 # **Now do:** `simplex-lab start 06` copies [exercise 06](../exercises/06_online_softmax.ipynb) to your `work/` folder.

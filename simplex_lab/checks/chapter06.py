@@ -21,8 +21,8 @@ def _weighted(s, v):
     return (s * math.log(2)).softmax(-1) @ v
 
 
-def _walk(s, v, alpha_l=True, alpha_acc=True):
-    m, l, acc = s.new_tensor(-1e30), s.new_zeros(()), v.new_zeros(v.shape[1])
+def _walk(s, v, alpha_l=True, alpha_acc=True, start=-1e30):
+    m, l, acc = s.new_tensor(start), s.new_zeros(()), v.new_zeros(v.shape[1])
     for score, value in zip(s, v, strict=True):
         m_new = torch.maximum(m, score)
         alpha = torch.exp2(m - m_new)
@@ -33,10 +33,10 @@ def _walk(s, v, alpha_l=True, alpha_acc=True):
     return acc / l
 
 
-def _rising(gen, N, D, gain=4.0):
+def _rising(gen, N, D, gain=4.0, shift=0.0):
     """Scores whose maximum grows several times on the way."""
-    s = (sharp(gen, N, gain=gain) + torch.linspace(0, gain, N)).roll(N // 3)
-    return Case(f"N={N}, D={D}", {"s": s, "v": sharp(gen, N, D)})
+    s = (sharp(gen, N, gain=gain) + torch.linspace(0, gain, N)).roll(N // 3) + shift
+    return Case(f"N={N}, D={D}" + (f", all scores near {shift}" if shift else ""), {"s": s, "v": sharp(gen, N, D)})
 
 
 def _parts(gen, T, n, D):
@@ -66,6 +66,13 @@ def _row(gen, n1, n2, D, block_k, gain=3.0):
     return Case(f"n1={n1}, n2={n2}, D={D}, block_k={block_k}", args | {"block_k": block_k})
 
 
+def _far_below(gen):
+    """All scores between -500 and -200 or so: a maximum that starts at 0 would leave nothing of them."""
+    case = _row(gen, 3, 5, 4, 2)
+    below = {"q": -20 - case.args["q"].abs(), "k1": 3 + case.args["k1"].abs(), "k2": 3 + case.args["k2"].abs()}
+    return Case(f"{case.label}, all scores far below 0", case.args | below)
+
+
 def _attend(q, k1, k2, v1, v2, block_k=None):
     """One query that sees all pairs, by the reference: keys padded to one length, one more position for the query."""
     S = max(len(k1), len(k2))
@@ -73,17 +80,34 @@ def _attend(q, k1, k2, v1, v2, block_k=None):
     return reference.two_simplicial(q.expand(S, -1)[None, :, None], *(x[None, :, None] for x in pad), w1=len(k1), w2=len(k2)).o[0, -1, 0]
 
 
-def _tiles(q, k1, k2, v1, v2, block_k, *, scale=True, rescale_acc=True, rescale_l=True, last=True, per_tile=False, v1_late=True):
+def _tiles(
+    q,
+    k1,
+    k2,
+    v1,
+    v2,
+    block_k,
+    *,
+    scale=True,
+    rescale_acc=True,
+    rescale_l=True,
+    last=True,
+    per_tile=False,
+    v1_late=True,
+    start=-1e30,
+    log2e=LOG2E,
+    reset=False,
+):
     D = len(q)
-    acc, l, m = torch.zeros_like(q), q.new_zeros(()), q.new_tensor(-1e30)
+    acc, l, m = torch.zeros_like(q), q.new_zeros(()), q.new_tensor(start)
     outputs = []
     stop = len(k2) if last else len(k2) // block_k * block_k
     for k0 in range(0, stop, block_k):
-        if per_tile:
+        if per_tile or reset:
             acc, l, m = torch.zeros_like(q), q.new_zeros(()), q.new_tensor(-1e30)
         K2, V2 = k2[k0 : k0 + block_k], v2[k0 : k0 + block_k]
         for j in range(len(k1)):
-            s2 = K2 @ (q * k1[j]) * (D**-0.5 if scale else 1.0) * LOG2E
+            s2 = K2 @ (q * k1[j]) * (D**-0.5 if scale else 1.0) * log2e
             m_new = torch.maximum(m, s2.max())
             alpha, p = torch.exp2(m - m_new), torch.exp2(s2 - m_new)
             l = (l * alpha if rescale_l else l) + p.sum()
@@ -105,9 +129,9 @@ SIZES = ((1, 1, 2, 4), (3, 8, 4, 4), (4, 16, 8, 5), (2, 17, 8, 16), (5, 33, 4, 1
 HAND_ROW = {
     "q": torch.tensor([2.0, 0.0, 0.0, 0.0]),
     "k1": torch.tensor([[1.0, 0.0, 0.0, 0.0], [0.0, 0.0, 0.0, 0.0]]),
-    "k2": torch.tensor([[0.0, 0.0, 0.0, 0.0], [0.0, 0.0, 0.0, 0.0], [math.log(4), 0.0, 0.0, 0.0]]),
+    "k2": torch.tensor([[0.0] * 4, [0.0] * 4, [math.log(4), 0.0, 0.0, 0.0], [0.0] * 4, [math.log(2), 0.0, 0.0, 0.0]]),
     "v1": torch.tensor([[1.0, 1.0, 0.0, 2.0], [3.0, 1.0, 1.0, 0.0]]),
-    "v2": torch.tensor([[1.0, 0.0, 1.0, 1.0], [2.0, 1.0, 1.0, 0.0], [9.0, 4.0, 0.0, 1.0]]),
+    "v2": torch.tensor([[1.0, 0.0, 1.0, 1.0], [2.0, 1.0, 1.0, 0.0], [9.0, 4.0, 0.0, 1.0], [0.0, 2.0, 1.0, 1.0], [5.0, 1.0, 0.0, 3.0]]),
     "block_k": 2,
 }
 FORGOT_ACC = Mistake(
@@ -115,6 +139,12 @@ FORGOT_ACC = Mistake(
     lambda **a: _walk(**a, alpha_acc=False) if len(a) == 2 else _tiles(**a, rescale_acc=False),
     "acc still holds what was summed against the old maximum: it must shrink by the same factor as l",
     "m grows by 3. How much too large is the old part of acc?",
+)
+STARTS_AT_ZERO = Mistake(
+    "starts-at-zero",
+    lambda **a: _walk(**a, start=0.0) if len(a) == 2 else _tiles(**a, start=0.0),
+    "m starts above every score: when all scores are far below 0, all powers vanish and l is 0",
+    "which start value is below any score?",
 )
 FORGOT_L = Mistake(
     "l-not-rescaled",
@@ -134,7 +164,7 @@ EXERCISES = (
         arguments=(Argument("s", "N", "float", "scores in base 2"), Argument("v", "N, D", "float", "a value for each")),
         returns=Argument("o", "D", "that of v", "`sum_n 2^s_n v_n / sum_n 2^s_n`"),
         hand=Case("N=3, D=2", {"s": torch.tensor([1.0, 0.0, 3.0]), "v": torch.tensor([[4.0, 0.0], [0.0, 2.0], [2.0, 1.0]])}),
-        cases=lambda gen: [_rising(gen, N, D) for N, D in ((1, 2), (15, 3), (16, 1), (33, 4))],
+        cases=lambda gen: [_rising(gen, N, D, shift=x) for N, D, x in ((1, 2, 0), (15, 3, 300), (16, 1, -300), (33, 4, 0))],
         answer=_weighted,
         axes="d",
         properties=(large_logits("s", 100.0),),
@@ -142,6 +172,7 @@ EXERCISES = (
         mistakes=(
             FORGOT_ACC,
             FORGOT_L,
+            STARTS_AT_ZERO,
             Mistake(
                 "base-e",
                 lambda s, v: s.softmax(0) @ v,
@@ -205,8 +236,8 @@ EXERCISES = (
             Mistake(
                 "overflow",
                 lambda m, l, acc: (torch.exp2(m)[:, None] * acc).sum(0) / (torch.exp2(m) * l).sum(),
-                "2^m overflows for large scores: only differences of maxima are safe",
-                "subtract what from every m?",
+                "the powers overflow: subtract the largest m, so that no exponent is above 0",
+                "which m must be subtracted from all of them?",
             ),
             Mistake(
                 "upside-down",
@@ -225,7 +256,7 @@ EXERCISES = (
         id="06.3",
         entry="rows_loaded",
         title="count what is fetched (predict)",
-        objective="Rows of keys that one query's walk loads with tiles of second keys outside: each tile once, the first keys once for every tile.",
+        objective="Rows of keys that one query's walk loads with tiles of second keys outside: each tile once (a shorter last one counts its own rows), the first keys once for every tile.",
         difficulty=1,
         minutes=5,
         arguments=(
@@ -234,7 +265,7 @@ EXERCISES = (
             Argument("block_k", "", "int", "second keys in a tile; need not divide n2"),
         ),
         returns=Argument("rows", "", "a number", "rows of first and of second keys, together"),
-        hand=Case("n1=3, n2=8, block_k=4", {"n1": 3, "n2": 8, "block_k": 4}),
+        hand=Case("n1=6, n2=8, block_k=4", {"n1": 6, "n2": 8, "block_k": 4}),
         cases=lambda gen: [
             Case(f"n1={a}, n2={b}, block_k={c}", {"n1": a, "n2": b, "block_k": c})
             for a, b, c in ((1, 1, 4), (32, 512, 64), (5, 33, 16), (512, 32, 32), (7, 9, 1))
@@ -276,8 +307,8 @@ EXERCISES = (
         minutes=20,
         arguments=(Q, *KEYS, BLOCK),
         returns=Argument("o", "D", "that of q", "scale D ** -0.5, softmax over all n1 n2 pairs"),
-        hand=Case("n1=2, n2=3, D=4, block_k=2", HAND_ROW),
-        cases=lambda gen: [_row(gen, *sizes) for sizes in SIZES],
+        hand=Case("n1=2, n2=5, D=4, block_k=2", HAND_ROW),
+        cases=lambda gen: [_far_below(gen), *(_row(gen, *sizes) for sizes in SIZES)],
         answer=_attend,
         axes="d",
         properties=(large_logits("q", 100.0),),
@@ -285,6 +316,19 @@ EXERCISES = (
         mistakes=(
             FORGOT_ACC,
             FORGOT_L,
+            STARTS_AT_ZERO,
+            Mistake(
+                "base-e-scores",
+                lambda **a: _tiles(**a, log2e=1.0),
+                "the scores are in base e and the powers in base 2: multiply the scores by log2(e)",
+                "what is 2^(s log2 e)?",
+            ),
+            Mistake(
+                "reset-in-the-loop",
+                lambda **a: _tiles(**a, reset=True),
+                "m, l and acc are set to their start values for every tile: only the last tile is left at the end",
+                "where do the three numbers begin, and how long must they live?",
+            ),
             Mistake(
                 "no-scale",
                 lambda **a: _tiles(**a, scale=False),
@@ -325,8 +369,8 @@ EXERCISES = (
         minutes=15,
         arguments=(Q, *KEYS, BLOCK),
         returns=Argument("o", "D", "that of q", "as in 06.4"),
-        hand=Case("n1=2, n2=3, D=4, block_k=2", HAND_ROW),
-        cases=lambda gen: [_row(gen, *sizes) for sizes in SIZES],
+        hand=Case("n1=2, n2=5, D=4, block_k=2", HAND_ROW),
+        cases=lambda gen: [_far_below(gen), *(_row(gen, *sizes) for sizes in SIZES)],
         answer=_attend,
         axes="d",
         properties=(large_logits("q", 100.0),),
@@ -335,7 +379,7 @@ EXERCISES = (
             Mistake(
                 "as-given",
                 lambda **a: _broken(**a),
-                "that is still the broken walk: when the maximum grows, one of the running numbers is left behind",
+                "that is still the broken walk: m is raised and neither l nor acc is rescaled",
                 "which line runs when m grows, and which numbers does it touch?",
             ),
             FORGOT_ACC,
@@ -350,7 +394,7 @@ EXERCISES = (
         hints=(
             "Compare with the invariant of the chapter: l and acc are sums of powers measured against the current m. Is that true after each line?",
             "look at the two places where m changes: inside a tile, and between tiles",
-            "The first pass over j of every tile replaces m without rescaling what earlier tiles summed.",
+            "The line before the loop over j raises m without rescaling what earlier tiles summed.",
         ),
     ),
 )

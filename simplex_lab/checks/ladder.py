@@ -99,7 +99,8 @@ class Climb:
         if isinstance(value, (int, float)) and expected.dim() == 0:
             value = torch.tensor(value, dtype=torch.float64)
         if not isinstance(value, torch.Tensor):
-            says = f"your function returns a {type(value).__name__}, expected a torch.Tensor of shape {what.shape}"
+            wanted = f"a torch.Tensor of shape {what.shape}" if what.shape else "a number"
+            says = f"your function returns a {type(value).__name__}, expected {wanted}"
             self.give_up("returns", case, "wrong-type", says, "what does the contract table promise?")
         if value.shape != expected.shape:
             named = f"{what.shape} = {list(expected.shape)}"

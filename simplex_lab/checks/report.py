@@ -49,7 +49,7 @@ def lines(result: Result, hints_left: int) -> list[tuple[str, str]]:
         found.append(("try", result.asks))
     if result.printed:
         found.append(("printed", "your function printed " + result.printed.strip().replace("\n", " | ")[:200]))
-    left = f'checks.hint("{e.id}")  ({hints_left} of {len(e.hints)} left)' if hints_left else "all hints are used"
+    left = f'hint("{e.id}")  ({hints_left} of {len(e.hints)} left)' if hints_left else "all hints are used"
     found.append(("hint", left))
     return found
 

@@ -52,7 +52,7 @@ check("06.1", one_pass)
 #
 # **Common mistakes.** Rescaling l and not acc. Using m before it is updated for the new weight: then a weight may exceed 1. Base e.
 #
-# **What a pass does not prove.** That you looked at each score once: `softmax(0) @ v` would pass as well. In 06.4 a tile is all you get.
+# **What a pass does not prove.** That you looked at each score once: `(s * math.log(2)).softmax(0) @ v` would pass as well.
 
 # %% [markdown]
 # <!-- card 06.2 -->
@@ -137,7 +137,7 @@ check("06.4", attend_by_tiles)
 #
 # **Common mistakes.** Setting m, l and acc to their start values inside the loop over tiles. A last, shorter tile left out. `v1` forgotten.
 #
-# **What a pass does not prove.** Windows and the diagonal: here the query sees everything. `tiled.forward_program` shows where the mask goes.
+# **What a pass does not prove.** That you held one tile at a time: all keys at once give the same numbers. Nor windows and the diagonal: here the query sees everything. `tiled.forward_program` shows where the mask goes.
 
 # %% [markdown]
 # A colleague wrote this walk. On most inputs it agrees with yours. On the card's it does not.
@@ -190,7 +190,7 @@ check("06.5", mended)
 #
 # **Common mistakes.** Testing with one tile, or with inputs whose largest score comes first: there the broken walk is right.
 #
-# **What a pass does not prove.** That you would have found it in a kernel, where nothing can be printed. Chapter 07 shows how to look.
+# **What a pass does not prove.** That you would have found it in a kernel, where printing is awkward. Chapter 07 shows how to look.
 
 # %% [markdown]
 # ## Done
