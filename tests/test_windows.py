@@ -183,3 +183,36 @@ def test_counts_refuse_the_windows_that_masks_refuse():
         ):
             with pytest.raises(ValueError, match=str(w)):
                 call(w)
+
+
+# Costs of chapter 05 and 06
+
+
+@pytest.mark.parametrize(("w1", "w2"), [(512, 32), (16, 16), (1, 1)])
+@pytest.mark.parametrize("convention", ["matmul", "paper"])
+def test_at_the_equal_context_both_cost_the_same(w1, w2, convention):
+    """A causal query sees n / 2 keys on average, at 4 FLOPs a channel."""
+    n = windows.equal_context(w1, w2, convention=convention)
+    assert 4 * n / 2 == windows.two_simplicial_flops(1, 1, convention=convention) * w1 * w2
+
+
+@pytest.mark.parametrize(("positions", "w1", "w2", "block_k"), [(1, 3, 5, 1), (4, 3, 5, 1), (7, 2, 2, 4), (3, 6, 1, 16)])
+def test_executed_share_counts_the_union_of_the_rectangles(positions, w1, w2, block_k):
+    i = torch.arange(40, 40 + positions)
+    j = {int(x) for p in i for x in range(int(p) - w1 + 1, int(p) + 1)}
+    k = {int(x) for p in i for x in range(int(p) - w2 + 1, int(p) + 1)}
+    whole = -(-len(k) // block_k) * block_k
+    assert windows.executed_share(positions, w1, w2, block_k) == pytest.approx(len(j) * whole / (w1 * w2))
+
+
+@pytest.mark.parametrize(("first", "second", "block_k"), [(3, 8, 4), (3, 9, 4), (5, 2, 8), (1, 1, 1)])
+def test_rows_loaded_are_those_of_the_two_walks(first, second, block_k):
+    loaded = {"k": 0, "j": 0}
+    for k0 in range(0, second, block_k):
+        loaded["k"] += min(block_k, second - k0) + first
+    for _ in range(first):
+        loaded["j"] += 1 + second
+    for outer, rows in loaded.items():
+        assert windows.key_rows_loaded(first, second, block_k, outer=outer) == rows
+    with pytest.raises(ValueError, match="outer='i'"):
+        windows.key_rows_loaded(first, second, block_k, outer="i")

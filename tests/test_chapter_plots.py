@@ -1,0 +1,62 @@
+"""Figures of chapters 04 to 06: what is drawn is what was given."""
+
+import pytest
+import torch
+from matplotlib import pyplot as plt
+
+from simplex_lab import explorers, plots, tiled
+
+
+@pytest.fixture(autouse=True)
+def close():
+    yield
+    plt.close("all")
+
+
+def numbers(ax):
+    return [int(t.get_text()) for t in ax.texts if t.get_text().isdigit()]
+
+
+@pytest.mark.parametrize(("outer", "second"), [("k", (7, 2)), ("j", (6, 6))])  # the strip numbered 2: the next first key, or the next tile
+def test_the_walk_is_numbered_in_the_order_of_its_loops(outer, second):
+    (ax,) = plots.tile_walk(12, 9, w1=4, w2=8, block_k=4, outer=outer).axes
+    assert numbers(ax) == list(range(1, 9))
+    at = next(t for t in ax.texts if t.get_text() == "2")
+    assert (at.get_position()[1], round(at.get_position()[0] - 1.5)) == second
+
+
+def test_the_state_s_bars_are_acc_over_l_of_that_step():
+    gen = torch.Generator().manual_seed(0)
+    x = [torch.randn(8, 5, generator=gen, dtype=torch.float64) for _ in range(5)]
+    trace, row = [], torch.tensor([7])
+    o, lse2 = tiled.forward_program(x[0][row], *x[1:], i=row, w1=3, w2=6, block_k=2, trace=trace)
+    assert len(trace) == 9
+    for step in (1, 5, 9):
+        _, state, out = plots.walk_state(8, 7, trace, w1=3, w2=6, block_k=2, step=step).axes
+        _, _, _, l, acc = trace[step - 1]
+        assert [b.get_height() for b in out.patches] == pytest.approx((acc[0] / l).tolist())
+        assert len(state.lines[1].get_ydata()) == step
+    assert state.lines[1].get_ydata()[-1] == pytest.approx(lse2.item())
+    assert [b.get_height() for b in out.patches] == pytest.approx(o[0].tolist())
+
+
+def test_the_budget_s_bars_are_the_costs_given():
+    _, bars = plots.window_budget(64, 32, 8192, 16386.0, 8192.0).axes
+    assert [b.get_width() for b in bars.patches] == [16.386, 8.192]
+
+
+def test_latencies_are_sorted_by_pairs():
+    (ax,) = plots.latencies({(512, 32): 55.0, (256, 32): 28.0}).axes
+    assert [b.get_width() for b in ax.patches] == [28.0, 55.0]
+    assert [t.get_text() for t in ax.get_yticklabels()] == ["256 x 32, 8k pairs", "512 x 32, 16k pairs"]
+
+
+@pytest.mark.parametrize("explorer", ["walk_explorer", "budget_explorer", "rotation_explorer"])
+def test_explorers_open_with_a_picture_and_a_sentence(explorer, monkeypatch):
+    seen = {}
+    monkeypatch.setattr(explorers, "explorer", lambda draw, say, **sliders: seen.update(draw=draw, say=say, sliders=sliders))
+    getattr(explorers, explorer)()
+    start = {name: s.start for name, s in seen["sliders"].items()}
+    assert seen["draw"](**start).axes
+    assert len(seen["say"](**start)) > 40
+    assert len(start) <= 4
