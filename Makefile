@@ -64,6 +64,7 @@ notebooks: setup ## rebuild the notebooks whose sources changed
 	@echo "Building notebooks"
 	@$(BIN)/python tools/build.py
 	@$(BIN)/python tools/readme_picture.py
+	@$(BIN)/python -m tools.formula_sheet
 
 check: setup ## the stored notebooks match their sources
 	@echo "Checking notebooks against their sources"

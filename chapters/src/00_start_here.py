@@ -214,3 +214,6 @@ quiz("00")
 #
 # **Further reading:** Sanford, Hsu and Telgarsky 2023, *Representational Strengths and Limitations of Transformers*, where Match2 and Match3 come
 # from; Clift, Doryn, Murfet and Wallbridge 2019, *Logic and the 2-Simplicial Transformer*.
+
+# %% [markdown]
+# [Notation and terms](GLOSSARY.md) · [all formulas on one page](formula_sheet.pdf)

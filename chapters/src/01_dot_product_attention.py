@@ -270,3 +270,6 @@ quiz("01")
 # check for each. **Next chapter here today:** [03 Trilinear attention](03_trilinear_attention.ipynb).
 #
 # **Further reading:** Vaswani et al. 2017, *Attention Is All You Need*; Ainslie et al. 2023, *GQA*; Dao et al. 2022, *FlashAttention*.
+
+# %% [markdown]
+# [Notation and terms](GLOSSARY.md) · [all formulas on one page](formula_sheet.pdf)

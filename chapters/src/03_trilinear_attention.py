@@ -326,3 +326,6 @@ quiz("03")
 #
 # **Further reading:** Roy et al. 2025, [arXiv:2507.02754](https://arxiv.org/abs/2507.02754), sections 4 and 6; Clift et al. 2019, who began
 # with another, non-trilinear score.
+
+# %% [markdown]
+# [Notation and terms](GLOSSARY.md) · [all formulas on one page](formula_sheet.pdf)

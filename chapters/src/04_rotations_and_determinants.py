@@ -298,3 +298,6 @@ quiz("04")
 #
 # **Further reading:** Roy et al. 2025, [arXiv:2507.02754](https://arxiv.org/abs/2507.02754), section 5; Su et al. 2021, *RoFormer*,
 # [arXiv:2104.09864](https://arxiv.org/abs/2104.09864); Sanford et al. 2023, *Representational Strengths and Limitations of Transformers*.
+
+# %% [markdown]
+# [Notation and terms](GLOSSARY.md) · [all formulas on one page](formula_sheet.pdf)

@@ -222,3 +222,6 @@ quiz("05")
 # **Now do:** `simplex-lab start 05` copies [exercise 05](../exercises/05_windows_and_cost.ipynb) to your `work/` folder.
 #
 # **Further reading:** Roy et al. 2025, [arXiv:2507.02754](https://arxiv.org/abs/2507.02754), sections 6 and 7.
+
+# %% [markdown]
+# [Notation and terms](GLOSSARY.md) · [all formulas on one page](formula_sheet.pdf)

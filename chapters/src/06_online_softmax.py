@@ -314,3 +314,6 @@ quiz("06")
 #
 # **Further reading:** Milakov and Gimelshein 2018, *Online normalizer calculation for softmax*, [arXiv:1805.02867](https://arxiv.org/abs/1805.02867);
 # Dao et al. 2022, *FlashAttention*, [arXiv:2205.14135](https://arxiv.org/abs/2205.14135).
+
+# %% [markdown]
+# [Notation and terms](GLOSSARY.md) · [all formulas on one page](formula_sheet.pdf)
