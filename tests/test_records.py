@@ -10,6 +10,8 @@ from simplex_lab import cli, presets, records
 
 SOURCE = {"device": "CPU", "driver": "", "torch": "2.13.0", "triton": "", "commit": "abc", "date": "2026-01-01", "command": "x"}
 FILES = sorted(records.RESULTS.glob("*.csv"))
+PUBLISHED = records.RESULTS / "published.csv"
+OWN = [f for f in FILES if f != PUBLISHED]
 
 
 def rows():
@@ -134,7 +136,16 @@ def test_there_are_records():
     assert {"chapter00.csv", "chapter00_rates.csv"} <= {f.name for f in FILES}
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda p: p.name)
+def test_what_others_published_names_its_source():
+    rows = records.read(PUBLISHED)
+    assert rows
+    for row in rows:
+        assert re.fullmatch(r"source: .*\d.*", row["command"])
+        assert all(row[column] for column in ("name", "metric", "unit", "device", "date"))
+        assert math.isfinite(row["value"])
+
+
+@pytest.mark.parametrize("path", OWN, ids=lambda p: p.name)
 def test_every_record_says_where_it_comes_from(path):
     rows = records.read(path)
     assert rows
@@ -146,14 +157,18 @@ def test_every_record_says_where_it_comes_from(path):
         assert math.isfinite(row["value"])
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda p: p.name)
+@pytest.mark.parametrize("path", OWN, ids=lambda p: p.name)
 def test_the_command_of_a_record_makes_that_record(path):
     rows = records.read(path)
-    (command,) = {row["command"] for row in rows}
-    program, *arguments = shlex.split(command)
-    args = cli._parser().parse_args(arguments)
-    assert program == "simplex-lab"
-    assert args.preset in presets.PRESETS
-    assert args.preset == path.stem
     assert {row["name"] for row in rows} == {path.stem}
-    assert {row["seed"] for row in rows} == set(range(args.seeds))
+    for command in {row["command"] for row in rows}:
+        program, *arguments = shlex.split(command)
+        args = cli._parser().parse_args(arguments)
+        assert program == "simplex-lab"
+        if args.run is cli._bench:
+            assert path.stem == "kernel_bench"
+            assert set(args.question) == {row["config"]["question"] for row in rows if row["command"] == command}
+        else:
+            assert args.preset in presets.PRESETS
+            assert args.preset == path.stem
+            assert {row["seed"] for row in rows} == set(range(args.seeds))

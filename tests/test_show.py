@@ -23,6 +23,7 @@ mpl.use("Agg")
 P = torch.full((4, 4), 0.25)
 CUBE = torch.full((5, 5, 5), 0.04)
 CURVE = ([10, 20], [0.5, 0.9])
+TRACE = [(3, k0, torch.tensor([1.0]), torch.tensor([2.0]), torch.tensor([[0.5, -0.5]])) for k0 in (0, 2)]
 FIGURES = {
     "edge_and_triangle": lambda: plots.edge_and_triangle(),
     "match_sequence": lambda: plots.match_sequence(torch.tensor([1, 2, 3, 4]), 9, 3, [(1, 2)]),
@@ -40,6 +41,17 @@ FIGURES = {
     "pair_plane without windows": lambda: plots.pair_plane(CUBE, 4),
     "pair_of_planes": lambda: plots.pair_of_planes(P[:2, :2], P[:2, :2], ("a", "b")),
     "memory_bars": lambda: plots.memory_bars({"a": (1e6, 2e6)}),
+    "rotation_scores": lambda: plots.rotation_scores(
+        [0, 180, 360], {"trilinear": [1, 0, 1], "determinant": [2, 2, 2]}, 90, torch.eye(3) + 0.1
+    ),
+    "weight_strip": lambda: plots.weight_strip([0.0, 0.5], [False, True], 97),
+    "window_budget": lambda: plots.window_budget(64, 32, 8192, 1.6e4, 8e3),
+    "context_cost": lambda: plots.context_cost([1024, 2048, 4096], {"pairs": [2e3, 4e3, 8e3], "triples": [4e3] * 3}, {"2k": 2048}),
+    "latencies": lambda: plots.latencies({(512, 32): 55.0, (256, 32): 28.0}),
+    "executed_work": lambda: plots.executed_work({"32 x 32": [1, 2.2]}, [1, 16]),
+    "tile_walk": lambda: plots.tile_walk(12, 9, w1=4, w2=8, block_k=4),
+    "walk_state": lambda: plots.walk_state(4, 3, TRACE, w1=1, w2=4, block_k=2, step=1),
+    "walk_state without a step": lambda: plots.walk_state(4, 3, TRACE, w1=1, w2=4, block_k=2, step=0),
 }
 
 
