@@ -5,10 +5,7 @@ Without a GPU everything runs in Triton's interpreter on 16-wide tiles; with one
 
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from kernel_cases import CUDA, Case, check, check_single_pair, in_dtypes, poison, tiles
-from simplex_kernels.configs import Tile
 
 pytestmark = [pytest.mark.gpu] if CUDA else []
 
@@ -59,22 +56,3 @@ def test_kernels_are_the_reference_in_fp16(case):
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16] if CUDA else [torch.float16], ids=str)
 def test_a_single_pair_in_low_precision(dtype):
     check_single_pair(Case(S=1, H=2, Hkv=1, dtype=dtype))
-
-
-# In the interpreter a call costs the same whatever its size: wider tiles than above make the search affordable.
-WIDE = {name: Tile(rows=32, block_k=32, block_j=16) for name in ("forward", "backward_query", "backward_keys")}
-
-
-@given(
-    S=st.integers(1, 24),
-    Hkv=st.integers(1, 2),
-    group=st.sampled_from([1, 2, 3, 5, 16, 40]),
-    D=st.integers(16, 40),
-    w1=st.integers(1, 28),
-    w2=st.integers(1, 28),
-    seed=st.integers(0, 99),
-)
-@settings(max_examples=12, deadline=None, derandomize=True)
-def test_any_shape(S, Hkv, group, D, w1, w2, seed):
-    with pytest.MonkeyPatch.context() as monkeypatch, tiles(monkeypatch, window=False, **WIDE):
-        check(Case(S=S, H=group * Hkv, Hkv=Hkv, D=D, w1=w1, w2=w2, B=1, seed=seed))

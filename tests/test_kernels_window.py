@@ -2,8 +2,6 @@
 
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from kernel_cases import CUDA, Case, check, check_single_pair, in_dtypes, poison, tiles
 
 pytestmark = [pytest.mark.gpu] if CUDA else []
@@ -42,17 +40,3 @@ def test_window_kernels_are_the_reference_in_fp16():
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16] if CUDA else [torch.float16], ids=str)
 def test_a_single_pair_in_low_precision(dtype):
     check_single_pair(Case(S=1, H=2, Hkv=1, dtype=dtype))
-
-
-@given(
-    S=st.integers(1, 20),
-    Hkv=st.integers(1, 2),
-    group=st.integers(1, 3),
-    D=st.integers(16, 40),
-    w1=st.integers(1, 24),
-    w2=st.integers(1, 24),
-    seed=st.integers(0, 99),
-)
-@settings(max_examples=12, deadline=None, derandomize=True)
-def test_any_shape(S, Hkv, group, D, w1, w2, seed):
-    check(Case(S=S, H=group * Hkv, Hkv=Hkv, D=D, w1=w1, w2=w2, B=1, seed=seed))
