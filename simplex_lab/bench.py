@@ -57,7 +57,7 @@ class Shape:
 
 HEADLINE = [Shape(S=S, w2=w2) for w2 in (256, 512, 1024) for S in (1024, 2048, 4096, 8192, 16384)]
 HEADLINE += [Shape(H=64), Shape(H=64, w1=512, w2=32)]
-# what large logits cost: beyond about 5 the pivot fails its certificate and the rows are done twice, beyond 6 it is not tried
+# what large logits cost: by the size of unit normal vectors the pivot should fail its certificate near 5.5, and not be tried beyond 6
 HEADLINE += [Shape(gain=gain) for gain in (3.0, 5.5, 30.0)]
 PAIRS = ((16, 256), (16, 512), (32, 256), (32, 512), (64, 512), (128, 128), (256, 64), (512, 32))
 WINDOWS = [Shape(S=4096, w1=w1, w2=w2) for w1, w2 in PAIRS]
@@ -157,7 +157,7 @@ def measure(arm: str, shape: Shape) -> dict[str, tuple]:
     both()
     metrics = {"peak memory": ((torch.cuda.max_memory_allocated() - before) / 2**20, "MiB")}
     if arm != "kernels":
-        metrics["forward"], metrics["forward+backward"] = _figure(times(forward)), _figure(times(both))
+        metrics["forward"], metrics["forward+backward"] = _figure(times(forward)[0]), _figure(times(both)[0])
         return metrics
     o = f(*x[:5])
     a = torch.randn(MATMUL, MATMUL, device="cuda", dtype=DTYPE)
@@ -174,7 +174,7 @@ def measure(arm: str, shape: Shape) -> dict[str, tuple]:
 
 
 def times(*functions: Callable[[], object]) -> list[list[float]]:
-    """Milliseconds of each function, taken in turn, after a warm-up and with a cold L2 cache; a list for one function."""
+    """Milliseconds of each function, taken in turn, after a warm-up and with a cold L2 cache."""
     cold = torch.empty(2**28, dtype=torch.int8, device="cuda")
     taken: list[list[float]] = [[] for _ in functions]
 
@@ -191,7 +191,7 @@ def times(*functions: Callable[[], object]) -> list[list[float]]:
     for _ in range(min(50, max(10, round(1000 * SECONDS / (longest * len(functions)))))):
         for function, found in zip(functions, taken, strict=True):
             found.append(once(function))
-    return taken if len(functions) > 1 else taken[0]
+    return taken
 
 
 def _arms(question: str, shape: Shape) -> tuple[str, ...]:

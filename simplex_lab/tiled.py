@@ -1,4 +1,4 @@
-"""2-simplicial attention by tiles, in PyTorch: what each kernel of ``simplex_kernels`` does, line by line, with the same names and loops.
+"""2-simplicial attention by tiles, in PyTorch: the loops of each kernel of ``simplex_kernels``, with the same names.
 
 A *program* owns some rows, all of one key head: ``rows`` query positions x heads. It never holds more than one tile of scores. On a GPU
 thousands of programs run side by side; here :func:`forward` and :func:`backward` run them one after the other.

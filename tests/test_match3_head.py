@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from simplex_lab import match3_head, reference, tasks
+from simplex_lab.checks.spec import find
 from simplex_lab.rotations import about_third_axis, rotate_by_position
 
 
@@ -40,6 +41,11 @@ def test_at_the_bound_wrong_pairs_hold_less_than_a_quarter():
     assert not tasks.match3_labels(x, M, distinct=False).any()
     z = match3_head.weight_of_tokens(x, M, c=match3_head.inverse_temperature(n, M), dtype=torch.float64)
     assert 0.2 < z[0, -1] < 0.25
+
+
+def test_the_exercise_asks_for_the_head_s_bound():
+    for n, M in ((20, 97), (5, 7)):
+        assert find("04.4").answer(n, M, 1 / 3).item() == pytest.approx(match3_head.inverse_temperature(n, M))
 
 
 def test_rotations_turn_two_channels_and_keep_the_third():

@@ -75,11 +75,11 @@ def compile_case(*, H, Hkv, D, w1, w2, Sq=None, dtype=torch.bfloat16, determinan
     q, keys = empty(H, Sq or S), [empty(Hkv) for _ in range(4)]
     p = Problem(q, *keys, w1, w2, D**-0.5, determinant, 0.0, k2_bias, 0.0, v2_bias, *bounds, lengths).oriented()
     found: list = []
-    modules = [importlib.import_module(f"simplex_kernels.{name}") for name in MODULES]
-    kernels = {module: getattr(module, f"{name}_kernel") for name, module in zip(MODULES, modules, strict=True)}
+    modules = {name: importlib.import_module(f"simplex_kernels.{name}") for name in MODULES}
+    kernels = {name: getattr(module, f"{name}_kernel") for name, module in modules.items()}
     try:
-        for (module, kernel), name in zip(kernels.items(), MODULES, strict=True):
-            setattr(module, f"{name}_kernel", Compiled(kernel, found))
+        for name, module in modules.items():
+            setattr(module, f"{name}_kernel", Compiled(kernels[name], found))
         if Sq is None and configs.window(p):
             o, lse2 = forward_window.launch(p, configs.forward_window(p))
         else:
@@ -87,8 +87,8 @@ def compile_case(*, H, Hkv, D, w1, w2, Sq=None, dtype=torch.bfloat16, determinan
         if Sq is None:
             backward.backward(p, o, lse2, o, None)
     finally:
-        for (module, kernel), name in zip(kernels.items(), MODULES, strict=True):
-            setattr(module, f"{name}_kernel", kernel)
+        for name, module in modules.items():
+            setattr(module, f"{name}_kernel", kernels[name])
     return {name: resources(kernel) for name, kernel in found}
 
 

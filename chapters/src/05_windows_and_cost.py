@@ -89,10 +89,11 @@ even.reveal(f"{windows.equal_context(512, 32, convention='paper') // 1024}k")
 
 # %%
 contexts = [2**e for e in range(10, 18)]
+price = {n: windows.two_simplicial_flops(1, 1, convention=n) for n in ("matmul", "paper")}
 lines = {
     "dot product, all keys": [2 * n for n in contexts],
-    "512 x 32, matrix count": [4 * 512 * 32] * len(contexts),
-    "512 x 32, paper's count": [6 * 512 * 32] * len(contexts),
+    "512 x 32, matrix count": [price["matmul"] * 512 * 32] * len(contexts),
+    "512 x 32, paper's count": [price["paper"] * 512 * 32] * len(contexts),
 }
 crossings = {
     f"{c // 1024}k": c
@@ -104,7 +105,7 @@ show_figure(
 )
 
 # %% [markdown]
-# Read the picture from the left. At 8k, a common training length, the triples cost four times as much as full attention, or six by the paper's count. They
+# Read the picture from the left. At 8k the triples cost four times as much as full attention, or six by the paper's count. They
 # save nothing there. They buy something, and chapter 12 asks what.
 
 # %% [markdown]
@@ -181,8 +182,8 @@ rows = {
 waste.reveal(f"about {rows['32 x 32'][-1]:.0f}")
 show_figure(
     plots.executed_work(rows, positions),
-    "Pairs executed for each pair seen: 1 for a single position; at 64 neighbouring positions 9 for windows 32 x 32, "
-    "3.3 for 512 x 32 and 2.2 for 128 x 128.",
+    "Pairs executed for each pair seen: 1 for a single position; at 64 neighbouring positions "
+    + ", ".join(f"{shares[-1]:.1f} for {name}" for name, shares in rows.items()),
 )
 
 # %% [markdown]

@@ -234,7 +234,7 @@ for name, first, second in (("the larger window", 32, 512), ("the smaller one", 
 # %% [markdown]
 # The rows differ little; the steps do. A step is two matrix products of one width, whether its tile is full or not. So the kernels tile the larger window.
 #
-# And they share what they load. A program's rows, up to 64, are heads that use the same keys, so each row of keys serves all of them at once.
+# And they share what they load. A program's rows, up to 64, are first of all heads that use the same keys, so that each row of keys serves all of them at once; then neighbouring positions.
 
 # %% [markdown]
 # ## What the backward needs
@@ -281,7 +281,7 @@ for name, one, other in zip(("q", "k1", "k2", "v1", "v2"), gradients, by_hand, s
 # Does it have to be the maximum? The proof used *m* only through `2^(s - m)`: any number works that keeps the powers within range. If you know an upper
 # bound in advance, nothing ever needs rescaling. By Cauchy-Schwarz
 #
-# $$|s_{ijk}| \le scale \cdot |q_i * k1_j| \cdot |k2_k|$$
+# $$|s_{ijk}| \le \frac{\log_2 e}{\sqrt D}\, |q_i * k1_j|\, |k2_k|$$
 #
 # The forward kernel takes the largest right-hand side over the windows, with some slack for rounding. If that is far above the true maximum, all weights vanish, so the kernel
 # looks at *l* at the end and starts again with the running maximum if *l* is tiny. (Where the bound is hopelessly large it does not try.) How far is it from the truth?

@@ -13,9 +13,9 @@ import triton.language as tl
 from torch import Tensor
 
 from simplex_kernels.problem import Problem
+from simplex_kernels.tiles import INV_LN2
 
 ROWS = 32
-INV_LN2 = tl.constexpr(1.4426950408889634)
 
 
 @triton.jit(do_not_specialize=["S"])

@@ -24,9 +24,7 @@ from torch import Tensor
 
 from simplex_kernels.configs import Tile
 from simplex_kernels.problem import Problem
-from simplex_kernels.tiles import load_row, load_tile, sees, turns
-
-INV_LN2 = tl.constexpr(1.4426950408889634)
+from simplex_kernels.tiles import INV_LN2, load_row, load_tile, sees, turns
 
 
 @triton.jit

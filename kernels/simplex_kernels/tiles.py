@@ -5,6 +5,7 @@ import triton.language as tl
 
 # Stands for minus infinity in a running maximum: LOWEST - LOWEST is 0, where -inf minus -inf is NaN.
 LOWEST = tl.constexpr(-1.0e30)
+INV_LN2 = tl.constexpr(1.4426950408889634)
 
 
 @triton.jit
