@@ -142,24 +142,32 @@ def worst_position(x: torch.Tensor) -> float:
     return x.square().mean((0, 2, 3)).sqrt().max().item()
 
 
-def check_single_pair(case: Case) -> None:
-    """``S = 1`` in low precision. A softmax of one pair has no gradient, but ``dP - delta`` is a difference of equal numbers, each rounded:
-    ``dq, dk1, dk2`` keep a rounding error of ``sum_d |do_d o_d|``, where eager PyTorch subtracts a number from itself.
-    """
+# Rows that see a single pair, themselves: all, all, the first of each document. Many heads, so that no single rounding decides.
+SINGLE_PAIRS = [
+    Case(S=1, H=16, Hkv=8, B=4),
+    Case(S=5, H=16, Hkv=8, B=4, w1=1, w2=1, v2_bias=1.0),
+    Case(S=20, H=8, Hkv=4, documents=True),
+]
+
+
+def check_single_pair_rows(case: Case) -> None:
+    """A softmax of one pair is constant, so ``dq`` is 0 there, not the rounding error of ``dP - delta`` that FlashAttention leaves."""
     x = draw(case)
-    got = by_kernels(case, x)
-    check(case, x, got, ("o", "lse2", "dv1", "dv2"))
-    expected = by_reference(case, x)
-    q, k1, k2 = (t.double().abs().amax() for t in x[:3])
-    rounding = torch.finfo(case.dtype).eps * (x[5].double() * expected["o"]).abs().sum(-1).max() * case.H / case.Hkv * case.D**-0.5
-    for name, factor in (("dq", k1 * k2), ("dk1", q * k2), ("dk2", q * k1)):
-        error = (got[name].double() - expected[name]).abs().max().item()
-        assert error <= rounding * factor, f"{case}: {name} is off by {error:.2e}, allowed {rounding * factor:.2e}"
+    check(case, x)
+    start = documents(case).diff(dim=1, prepend=torch.full((case.B, 1), -1, device=DEVICE)) != 0 if case.documents else None
+    single = torch.arange(case.S, device=DEVICE).expand(case.B, -1) == 0 if start is None else start
+    if case.w1 == case.w2 == 1:
+        single = torch.ones_like(single)
+    assert single.any()
+    x[6].zero_()  # the gradient of lse2 does come through
+    dq = by_kernels(case, x)["dq"][single]
+    terms = (x[5].double() * by_reference(case, x)["o"]).abs().sum(-1).max().item()
+    assert dq.abs().max().item() <= 1e-5 * terms, f"{case}: dq is {dq.abs().max().item():.1e} where it should be 0"
 
 
 def in_dtypes(cases: list[Case]) -> list[Case]:
-    """On a GPU the cases in three dtypes, in the interpreter in fp32; ``S = 1`` in low precision is left to :func:`check_single_pair`."""
-    low = [replace(case, dtype=dtype) for case in cases for dtype in (torch.float16, torch.bfloat16) if CUDA and case.S > 1]
+    """On a GPU the cases in three dtypes, in the interpreter in fp32."""
+    low = [replace(case, dtype=dtype) for case in cases for dtype in (torch.float16, torch.bfloat16) if CUDA]
     return cases + low
 
 

@@ -3,14 +3,16 @@
 Without a GPU everything runs in Triton's interpreter on 16-wide tiles; with one (``make test-gpu``) it runs there, in three dtypes.
 """
 
+from dataclasses import replace
+
 import pytest
 import torch
-from kernel_cases import CUDA, Case, check, check_single_pair, in_dtypes, poison, tiles
+from kernel_cases import CUDA, SINGLE_PAIRS, Case, check, check_single_pair_rows, in_dtypes, poison, tiles
 
 pytestmark = [pytest.mark.gpu] if CUDA else []
 
 SHAPES = [
-    Case(S=1, H=2, Hkv=1),
+    Case(S=1, H=16, Hkv=8, B=4),
     Case(S=15, H=4, Hkv=4, w1=3, w2=3, B=1),
     Case(S=16, H=4, Hkv=1, w1=20, w2=4),
     Case(S=17, H=4, Hkv=2, D=24, w1=1, w2=40),
@@ -54,5 +56,6 @@ def test_kernels_are_the_reference_in_fp16(case):
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16] if CUDA else [torch.float16], ids=str)
-def test_a_single_pair_in_low_precision(dtype):
-    check_single_pair(Case(S=1, H=2, Hkv=1, dtype=dtype))
+@pytest.mark.parametrize("case", SINGLE_PAIRS, ids=str)
+def test_single_pairs_in_low_precision(case, dtype):
+    check_single_pair_rows(replace(case, dtype=dtype))

@@ -121,7 +121,10 @@ def attention(
 ) -> tuple[Tensor, Tensor]:  # fmt: skip
     with torch.cuda.device_of(q):
         p = _problem((q, k1, k2, v1, v2), documents, w1, w2, scale, determinant, k2_bias, v2_bias)
-        o, lse2 = forward_window.launch(p, configs.forward_window(p)) if configs.window(p) else forward.launch(p, configs.forward(p))
+        if configs.window(p):
+            o, lse2 = forward_window.launch(p.with_biases_added(), configs.forward_window(p))
+        else:
+            o, lse2 = forward.launch(p, configs.forward(p))
     return o, lse2.transpose(1, 2)
 
 

@@ -18,6 +18,7 @@ def backward(p: Problem, o: Tensor, lse2: Tensor, do: Tensor, dlse2: Tensor | No
     """Gradients ``(dq, dk1, dk2, dv1, dv2)`` of an oriented problem; ``lse2, dlse2 [B, S, H]`` contiguous."""
     B, S, _, _, Hkv, D = p.sizes
     if configs.window(p):
+        p = p.with_biases_added()
         tile = configs.backward_window(p)
         W1, W2, step = p.padded(p.w1), p.padded(p.w2), tile.positions
         frames = ((step, 1 - W1, 1, step + W1 - 1), (step, 1 - W2, 1, step + W2 - 1))

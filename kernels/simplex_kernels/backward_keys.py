@@ -70,15 +70,18 @@ def _walk(
             q = tl.load(far_q + at_q, mask=in_rows[:, None] & in_d, other=0.0)
             do = tl.load(far_do + at_do, mask=in_rows[:, None] & in_d, other=0.0)
             stat = tl.load(stat_ptr + (far * H + head) * 4 + at_stat, mask=in_rows[:, None], other=0.0)
-        # a as in the forward, rounded in the same place: only then is exp2(s2) the forward's weight, however large the logits
+        # a as in the forward, rounded in the same place: only then is exp2(s2) the forward's weight, however large the logits. Its q is
+        # loaded by itself: a buffer that is read both by a product and into registers is filled again too early (Triton issue 6691)
         if DETERMINANT:
             turn, back, whole = turns(d, D, DETERMINANT)
             in_q = ((i < i_hi) & (head + g < G))[:, None] & in_d
             q_turn = tl.load(far_q + at_q - d[None, :] + turn[None, :], mask=in_q, other=0.0)
             q_back = tl.load(far_q + at_q - d[None, :] + back[None, :], mask=in_q & whole[None, :], other=0.0)
             a = (q_turn * k1 - q_back * k1_turn).to(q.dtype)
+        elif EXACT:
+            a = tl.load(far_q + at_q, mask=in_d, other=0.0, cache_modifier=".ca") * k1
         else:
-            a = q * k1
+            a = tl.load(far_q + at_q, mask=in_rows[:, None] & in_d, other=0.0, cache_modifier=".ca") * k1
         # four numbers a row, two of them unused: a tile of fewer numbers than threads would be loaded whole by every thread
         even, odd = tl.split(tl.reshape(stat, [ROWS, 2, 2]))
         lse2, _ = tl.split(even)
@@ -219,5 +222,6 @@ def launch(p: Problem, tile: Tile, do: Tensor, stat: Tensor, first: int, blocks:
     backward_keys_kernel[(blocks * n,)](
         p.q, p.k1, p.k2, p.v1, p.v2, do, stat, p.starts, p.ends, part1, part2, *p.strides, do.stride()[:3],
         first=first, S=S, Hkv=Hkv, w1=p.w1, w2=p.w2, tiles=n, scale_log2=p.scale_log2, biases=p.biases,
-        **p.constants, **tile.packing(p.group), BLOCK_J=tile.block_j, BLOCK_K=tile.block_k, DETERMINANT=p.determinant, **tile.options,
+        **p.constants, **tile.packing(p.group), BLOCK_J=tile.block_j, BLOCK_K=tile.block_k, DETERMINANT=p.determinant,
+        BIASED=any(p.biases), **tile.options,
     )  # fmt: skip

@@ -6,6 +6,8 @@ Formula (eqs 12, 13 and 16, with the scale that the paper leaves out), for each 
     dA_ijk  = P_ijk (dP_ijk - delta_i)                  dP_ijk = sum_d do_id v1_jd v2_kd,  P_ijk = exp2(s2_ijk - lse2_i)
     dq_id   = scale * sum_jk dA_ijk k1_jd k2_kd
 
+A row with a single pair gets ``delta_i = dP_i - dlse2_i / ln 2``: its softmax is constant (``tiles.row_delta``).
+
 Shapes: ``q, o, do, dq [B, S, H, D]``, keys and values ``[B, S, Hkv, D]``, ``stat [B, S, H, 4]`` holds ``lse2, delta`` and two unused
 numbers.
 
@@ -24,7 +26,7 @@ from torch import Tensor
 
 from simplex_kernels.configs import Tile
 from simplex_kernels.problem import Problem
-from simplex_kernels.tiles import INV_LN2, load_row, load_tile, sees, turns
+from simplex_kernels.tiles import INV_LN2, load_row, load_tile, row_delta, sees, turns
 
 
 @triton.jit
@@ -107,7 +109,11 @@ def backward_query_kernel(
     do_rows = do_ptr + b * do_stride[0] + (i.to(tl.int64) * do_stride[1] + (hkv * G + g) * do_stride[2])[:, None]
     do = tl.load(do_rows + d[None, :], mask=in_q, other=0.0)
     o = tl.load(o_ptr + row[:, None] * D + d[None, :], mask=in_q, other=0.0)
-    delta = tl.sum(o.to(ACC) * do.to(ACC), 1)
+    v1_ptr += b * v1_stride[0] + hkv * v1_stride[2]
+    v2_ptr += b * v2_stride[0] + hkv * v2_stride[2]
+    own = (i.to(tl.int64) * v1_stride[1])[:, None] + d[None, :], (i.to(tl.int64) * v2_stride[1])[:, None] + d[None, :]
+    single = in_rows & ((i == start) | (w1 + w2 == 2))
+    delta = row_delta(o, do, v1_ptr, v2_ptr, own, single, d < D, biases[2], biases[3], BIASED, ACC)
     if dlse2_ptr is not None:
         delta -= INV_LN2 * tl.load(dlse2_ptr + row, mask=in_rows, other=0.0)
     lse2 = tl.load(lse2_ptr + row, mask=in_rows, other=0.0)
@@ -124,8 +130,6 @@ def backward_query_kernel(
         q_back = q
     k1_ptr += b * k1_stride[0] + hkv * k1_stride[2]
     k2_ptr += b * k2_stride[0] + hkv * k2_stride[2]
-    v1_ptr += b * v1_stride[0] + hkv * v1_stride[2]
-    v2_ptr += b * v2_stride[0] + hkv * v2_stride[2]
 
     # first and second keys that some row sees, and the tiles [full_lo, full_hi) of second keys that all rows see whole
     j_lo = max(i_first - w1 + 1, start_first)
@@ -167,6 +171,7 @@ def launch(p: Problem, tile: Tile, o: Tensor, lse2: Tensor, do: Tensor, dlse2: T
     backward_query_kernel[(programs,)](
         p.q, p.k1, p.k2, p.v1, p.v2, o, do, lse2, dlse2, p.starts, dq, stat, *p.strides, do.stride()[:3],
         S=S, Hkv=Hkv, w1=p.w1, w2=p.w2, scale=p.scale, scale_log2=p.scale_log2, biases=p.biases,
-        **p.constants, **packing, BLOCK_K=tile.block_k, DETERMINANT=p.determinant, **tile.options,
+        **p.constants, **packing, BLOCK_K=tile.block_k, DETERMINANT=p.determinant,
+        BIASED=any(p.biases), **tile.options,
     )  # fmt: skip
     return dq, stat

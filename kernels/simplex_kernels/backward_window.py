@@ -25,7 +25,7 @@ from torch import Tensor
 
 from simplex_kernels.configs import WindowTile
 from simplex_kernels.problem import Problem
-from simplex_kernels.tiles import load_tile
+from simplex_kernels.tiles import load_seen
 
 
 @triton.jit
@@ -38,9 +38,9 @@ def _leave(out_ptr, acc, leaves, d, D: tl.constexpr):
 @triton.jit(do_not_specialize=["first", "S", "w1", "w2"])
 def backward_window_kernel(
     q_ptr, k1_ptr, k2_ptr, v1_ptr, v2_ptr, do_ptr, lse2_ptr, delta_ptr, starts_ptr, dq_ptr, part1_ptr, part2_ptr,
-    q_stride, k1_stride, k2_stride, v1_stride, v2_stride, do_stride, first, S, Hkv, w1, w2, scale, scale_log2, biases,
+    q_stride, k1_stride, k2_stride, v1_stride, v2_stride, do_stride, first, S, Hkv, w1, w2, scale, scale_log2,
     G: tl.constexpr, D: tl.constexpr, BLOCK_D: tl.constexpr, POSITIONS: tl.constexpr, HEADS: tl.constexpr, W1: tl.constexpr,
-    W2: tl.constexpr, BIASED: tl.constexpr,
+    W2: tl.constexpr,
 ):  # fmt: skip
     ACC: tl.constexpr = tl.float64 if q_ptr.dtype.element_ty == tl.float64 else tl.float32
     ROWS: tl.constexpr = HEADS * W1
@@ -90,8 +90,8 @@ def backward_window_kernel(
         oldest2 = min(w2 - 1, i - start)
         back1 = -tl.minimum(age1, oldest1)
         back2 = -tl.minimum(age2, oldest2)
-        k1 = load_tile(k1_ptr, i, back1, None, k1_stride[1], d, D, biases[0], BIASED)
-        k2 = load_tile(k2_ptr, i, back2, None, k2_stride[1], d, D, biases[1], BIASED)
+        k1 = load_seen(k1_ptr, i, back1, k1_stride[1], d, D)
+        k2 = load_seen(k2_ptr, i, back2, k2_stride[1], d, D)
         far = tl.cast(i, tl.int64)
         q = tl.load(q_ptr + far * q_stride[1] + g[:, None] * q_stride[2] + d[None, :], mask=in_g, other=0.0)
         row = (b * S + i) * (Hkv * G) + hkv * G
@@ -103,8 +103,8 @@ def backward_window_kernel(
         # [ROWS, BLOCK_D] @ [BLOCK_D, W2] -> [ROWS, W2]
         s2 = tl.dot(a1, tl.trans(k2), input_precision="ieee") * scale_log2 - lse2[:, None]
         p = tl.exp2(tl.where((age2 <= oldest2)[None, :], s2, -float("inf")))
-        v1 = load_tile(v1_ptr, i, back1, None, v1_stride[1], d, D, biases[2], BIASED)
-        v2 = load_tile(v2_ptr, i, back2, None, v2_stride[1], d, D, biases[3], BIASED)
+        v1 = load_seen(v1_ptr, i, back1, v1_stride[1], d, D)
+        v2 = load_seen(v2_ptr, i, back2, v2_stride[1], d, D)
         do = tl.load(do_ptr + far * do_stride[1] + g[:, None] * do_stride[2] + d[None, :], mask=in_g, other=0.0)
         b1 = tl.reshape(v1[None, :, :] * do[:, None, :], [ROWS, BLOCK_D])
         dp = tl.dot(b1, tl.trans(v2), input_precision="ieee")
@@ -144,6 +144,6 @@ def launch(
     _, S, _, _, Hkv, _ = p.sizes
     backward_window_kernel[(blocks,)](
         p.q, p.k1, p.k2, p.v1, p.v2, do, lse2, delta, p.starts, dq, part1, part2, *p.strides, do.stride()[:3],
-        first=first, S=S, Hkv=Hkv, w1=p.w1, w2=p.w2, scale=p.scale, scale_log2=p.scale_log2, biases=p.biases, **p.constants,
+        first=first, S=S, Hkv=Hkv, w1=p.w1, w2=p.w2, scale=p.scale, scale_log2=p.scale_log2, **p.constants,
         POSITIONS=tile.positions, HEADS=triton.next_power_of_2(p.group), W1=p.padded(p.w1), W2=p.padded(p.w2), **tile.options,
     )  # fmt: skip

@@ -223,6 +223,7 @@ def launch(p: Problem, tile: Tile) -> tuple[Tensor, Tensor]:
     forward_kernel[(programs,)](
         p.q, p.k1, p.k2, p.v1, p.v2, o, lse2, k2_norm, p.starts, p.lengths, *p.strides,
         Sq=Sq, Skv=Skv, Hkv=Hkv, w1=p.w1, w2=p.w2, scale_log2=p.scale_log2, biases=p.biases,
-        **p.constants, **packing, BLOCK_K=tile.block_k, DETERMINANT=p.determinant, PIVOT=pivot, **tile.options,
+        **p.constants, **packing, BLOCK_K=tile.block_k, DETERMINANT=p.determinant, BIASED=any(p.biases), PIVOT=pivot,
+        **tile.options,
     )  # fmt: skip
     return o, lse2

@@ -19,15 +19,15 @@ from torch import Tensor
 
 from simplex_kernels.configs import WindowTile
 from simplex_kernels.problem import Problem
-from simplex_kernels.tiles import load_tile
+from simplex_kernels.tiles import load_seen
 
 
 @triton.jit(do_not_specialize=["S", "w1", "w2"])
 def forward_window_kernel(
     q_ptr, k1_ptr, k2_ptr, v1_ptr, v2_ptr, o_ptr, lse2_ptr, starts_ptr,
-    q_stride, k1_stride, k2_stride, v1_stride, v2_stride, S, Hkv, w1, w2, scale_log2, biases,
+    q_stride, k1_stride, k2_stride, v1_stride, v2_stride, S, Hkv, w1, w2, scale_log2,
     G: tl.constexpr, D: tl.constexpr, BLOCK_D: tl.constexpr, POSITIONS: tl.constexpr, HEADS: tl.constexpr, W1: tl.constexpr,
-    W2: tl.constexpr, BIASED: tl.constexpr,
+    W2: tl.constexpr,
 ):  # fmt: skip
     ROWS: tl.constexpr = HEADS * W1
     blocks = tl.cdiv(S, POSITIONS)
@@ -54,10 +54,10 @@ def forward_window_kernel(
         oldest2 = min(w2 - 1, i - start)
         back1 = -tl.minimum(age1, oldest1)
         back2 = -tl.minimum(age2, oldest2)
-        k1 = load_tile(k1_ptr, i, back1, None, k1_stride[1], d, D, biases[0], BIASED)
-        k2 = load_tile(k2_ptr, i, back2, None, k2_stride[1], d, D, biases[1], BIASED)
-        v1 = load_tile(v1_ptr, i, back1, None, v1_stride[1], d, D, biases[2], BIASED)
-        v2 = load_tile(v2_ptr, i, back2, None, v2_stride[1], d, D, biases[3], BIASED)
+        k1 = load_seen(k1_ptr, i, back1, k1_stride[1], d, D)
+        k2 = load_seen(k2_ptr, i, back2, k2_stride[1], d, D)
+        v1 = load_seen(v1_ptr, i, back1, v1_stride[1], d, D)
+        v2 = load_seen(v2_ptr, i, back2, v2_stride[1], d, D)
         q = tl.load(q_ptr + tl.cast(i, tl.int64) * q_stride[1] + g[:, None] * q_stride[2] + d[None, :], mask=in_g, other=0.0)
         a1 = tl.reshape(k1[None, :, :] * q[:, None, :], [ROWS, BLOCK_D])
         # [ROWS, BLOCK_D] @ [BLOCK_D, W2] -> [ROWS, W2]
@@ -81,7 +81,7 @@ def launch(p: Problem, tile: WindowTile) -> tuple[Tensor, Tensor]:
     lse2 = torch.empty(B, S, H, dtype=torch.promote_types(p.q.dtype, torch.float32), device=p.q.device)
     forward_window_kernel[(triton.cdiv(S, tile.positions) * Hkv * B,)](
         p.q, p.k1, p.k2, p.v1, p.v2, o, lse2, p.starts, *p.strides,
-        S=S, Hkv=Hkv, w1=p.w1, w2=p.w2, scale_log2=p.scale_log2, biases=p.biases,
+        S=S, Hkv=Hkv, w1=p.w1, w2=p.w2, scale_log2=p.scale_log2,
         **p.constants, POSITIONS=tile.positions, HEADS=triton.next_power_of_2(p.group), W1=p.padded(p.w1), W2=p.padded(p.w2),
         **tile.options,
     )  # fmt: skip

@@ -86,7 +86,15 @@ class Problem:
     @property
     def constants(self) -> dict:
         """What every kernel takes as compile-time constants."""
-        return {"G": self.group, "D": self.q.shape[3], "BLOCK_D": self.block_d, "BIASED": any(self.biases)}
+        return {"G": self.group, "D": self.q.shape[3], "BLOCK_D": self.block_d}
+
+    def with_biases_added(self) -> "Problem":
+        """This problem without biases: they are added to copies of the keys and values that have one. The window kernels need this."""
+        if not any(self.biases):
+            return self
+        names = ("k1", "k2", "v1", "v2")
+        added = {name: getattr(self, name) + bias if bias else getattr(self, name) for name, bias in zip(names, self.biases, strict=True)}
+        return replace(self, **added, **{f"{name}_bias": 0.0 for name in names})
 
     @staticmethod
     def padded(w: int) -> int:

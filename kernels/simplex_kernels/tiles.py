@@ -1,4 +1,4 @@
-"""Device functions that the kernels share: rows and tiles from memory, a determinant's channel turns, which pairs a row sees."""
+"""Device functions that the kernels share: rows and tiles from memory, a determinant's channel turns, which pairs a row sees, delta."""
 
 import triton
 import triton.language as tl
@@ -21,22 +21,27 @@ def load_row(ptr, row, stride, d, D: tl.constexpr, bias, BIASED: tl.constexpr):
 def load_tile(ptr, first, rows, in_rows, stride, d, D: tl.constexpr, bias, BIASED: tl.constexpr, AGAIN: tl.constexpr = False):
     """Channels ``d`` of the rows ``first + rows``, plus the bias, as ``[ROWS, BLOCK_D]``; zeros (plus bias) where ``in_rows`` is false.
 
-    With ``in_rows`` None all rows exist. ``AGAIN`` marks a second load of a tile. It names the cache policy that is the default anyway, so
-    that the compiler does not merge it with the first: keeping the tile in registers in between is what we want to avoid.
+    ``AGAIN`` marks a second load of a tile. It names the cache policy that is the default anyway, so that the compiler does not merge it
+    with the first: keeping the tile in registers in between is what we want to avoid.
     """
     at = ptr + tl.cast(first, tl.int64) * stride + rows[:, None] * stride + d[None, :]
-    if in_rows is None:
-        if d.shape[0] == D:
-            x = tl.load(at)
-        else:
-            x = tl.load(at, mask=(d < D)[None, :], other=0.0)
-    elif AGAIN:
+    if AGAIN:
         x = tl.load(at, mask=in_rows[:, None] & (d < D)[None, :], other=0.0, cache_modifier=".ca")
     else:
         x = tl.load(at, mask=in_rows[:, None] & (d < D)[None, :], other=0.0)
     if BIASED:
         x = (x + bias).to(ptr.dtype.element_ty)
     return x
+
+
+@triton.jit
+def load_seen(ptr, first, rows, stride, d, D: tl.constexpr):
+    """Channels ``d`` of the rows ``first + rows``, all of which exist, as ``[ROWS, BLOCK_D]``."""
+    at = ptr + tl.cast(first, tl.int64) * stride + rows[:, None] * stride + d[None, :]
+    if d.shape[0] == D:
+        return tl.load(at)
+    else:
+        return tl.load(at, mask=(d < D)[None, :], other=0.0)
 
 
 @triton.jit
@@ -57,3 +62,19 @@ def turns(d, D: tl.constexpr, DETERMINANT: tl.constexpr):
 def sees(i, start, x, w):
     """Does the query at position ``i`` see the key at ``x``? ``max(i - w + 1, start) <= x <= i``, shapes broadcast."""
     return (x <= i) & (x > i - w) & (x >= start)
+
+
+@triton.jit
+def row_delta(o, do, v1_ptr, v2_ptr, at, single, in_d, bias1, bias2, BIASED: tl.constexpr, ACC: tl.constexpr):
+    """``sum_d o_d do_d`` of each row of ``o, do [ROWS, BLOCK_D]``; ``at`` is where the rows' own values lie in ``(v1_ptr, v2_ptr)``.
+
+    A row that sees a single pair, itself, has a weight of 1 whatever its logit, so no gradient may come through it. There ``delta`` is
+    the sum that ``dP`` is, with the same rounding: ``dP - delta`` is 0, and not the rounding error of ``o``.
+    """
+    mask = single[:, None] & in_d[None, :]
+    v1 = tl.load(v1_ptr + at[0], mask=mask, other=0.0)
+    v2 = tl.load(v2_ptr + at[1], mask=mask, other=0.0)
+    if BIASED:
+        v1 = (v1 + bias1).to(v1_ptr.dtype.element_ty)
+        v2 = (v2 + bias2).to(v2_ptr.dtype.element_ty)
+    return tl.sum(tl.where(single[:, None], (do * v1).to(ACC) * v2.to(ACC), o.to(ACC) * do.to(ACC)), 1)
