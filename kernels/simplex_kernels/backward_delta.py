@@ -41,7 +41,7 @@ def backward_delta_kernel(
     own2 = b * v2_stride[0] + i * v2_stride[1] + h // G * v2_stride[2]
     own = own1[:, None] + d[None, :], own2[:, None] + d[None, :]
     single = ok & ((i == start) | (w1 + w2 == 2))
-    delta = row_delta(o, do, v1_ptr, v2_ptr, own, single, d < D, 0.0, 0.0, False, delta_ptr.dtype.element_ty)
+    delta, _ = row_delta(o, do, v1_ptr, v2_ptr, own, single, d < D, 0.0, 0.0, False, delta_ptr.dtype.element_ty)
     if dlse2_ptr is not None:
         delta -= INV_LN2 * tl.load(dlse2_ptr + row, mask=ok, other=0.0)
     tl.store(delta_ptr + row, delta, mask=ok)

@@ -113,12 +113,14 @@ def backward_query_kernel(
     v2_ptr += b * v2_stride[0] + hkv * v2_stride[2]
     own = (i.to(tl.int64) * v1_stride[1])[:, None] + d[None, :], (i.to(tl.int64) * v2_stride[1])[:, None] + d[None, :]
     single = in_rows & ((i == start) | (w1 + w2 == 2))
-    delta = row_delta(o, do, v1_ptr, v2_ptr, own, single, d < D, biases[2], biases[3], BIASED, ACC)
+    delta, keys_delta = row_delta(o, do, v1_ptr, v2_ptr, own, single, d < D, biases[2], biases[3], BIASED, ACC)
     if dlse2_ptr is not None:
-        delta -= INV_LN2 * tl.load(dlse2_ptr + row, mask=in_rows, other=0.0)
+        through_lse2 = INV_LN2 * tl.load(dlse2_ptr + row, mask=in_rows, other=0.0)
+        delta -= through_lse2
+        keys_delta -= through_lse2
     lse2 = tl.load(lse2_ptr + row, mask=in_rows, other=0.0)
     tl.store(stat_ptr + row * 4, lse2, mask=in_rows)
-    tl.store(stat_ptr + row * 4 + 1, delta, mask=in_rows)
+    tl.store(stat_ptr + row * 4 + 1, keys_delta, mask=in_rows)
 
     q_rows = q_ptr + b * q_stride[0] + (i.to(tl.int64) * q_stride[1] + (hkv * G + g) * q_stride[2])[:, None]
     if DETERMINANT:

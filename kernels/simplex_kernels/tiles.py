@@ -69,7 +69,8 @@ def row_delta(o, do, v1_ptr, v2_ptr, at, single, in_d, bias1, bias2, BIASED: tl.
     """``sum_d o_d do_d`` of each row of ``o, do [ROWS, BLOCK_D]``; ``at`` is where the rows' own values lie in ``(v1_ptr, v2_ptr)``.
 
     A row that sees a single pair, itself, has a weight of 1 whatever its logit, so no gradient may come through it. There ``delta`` is
-    the sum that ``dP`` is, with the same rounding: ``dP - delta`` is 0, and not the rounding error of ``o``.
+    the sum that ``dP`` is, with the same rounding: ``dP - delta`` is 0, and not the rounding error of ``o``. As the query's side rounds
+    ``do * v1`` and the keys' side ``v1 * v2``, there are two: ``(delta, delta of the keys' side)``.
     """
     mask = single[:, None] & in_d[None, :]
     v1 = tl.load(v1_ptr + at[0], mask=mask, other=0.0)
@@ -77,4 +78,7 @@ def row_delta(o, do, v1_ptr, v2_ptr, at, single, in_d, bias1, bias2, BIASED: tl.
     if BIASED:
         v1 = (v1 + bias1).to(v1_ptr.dtype.element_ty)
         v2 = (v2 + bias2).to(v2_ptr.dtype.element_ty)
-    return tl.sum(tl.where(single[:, None], (do * v1).to(ACC) * v2.to(ACC), o.to(ACC) * do.to(ACC)), 1)
+    usual = o.to(ACC) * do.to(ACC)
+    delta = tl.sum(tl.where(single[:, None], (do * v1).to(ACC) * v2.to(ACC), usual), 1)
+    keys_delta = tl.sum(tl.where(single[:, None], (v1 * v2).to(ACC) * do.to(ACC), usual), 1)
+    return delta, keys_delta
