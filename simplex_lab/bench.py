@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 import math
 import os
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 from statistics import median
@@ -158,6 +159,7 @@ def measure(arm: str, shape: Shape) -> dict[str, tuple]:
     metrics = {"peak memory": ((torch.cuda.max_memory_allocated() - before) / 2**20, "MiB")}
     if arm != "kernels":
         metrics["forward"], metrics["forward+backward"] = _figure(times(forward)[0]), _figure(times(both)[0])
+        metrics["enqueue forward+backward"] = _figure(enqueue_times(both))
         return metrics
     o = f(*x[:5])
     a = torch.randn(MATMUL, MATMUL, device="cuda", dtype=DTYPE)
@@ -170,15 +172,23 @@ def measure(arm: str, shape: Shape) -> dict[str, tuple]:
         metrics[f"{name} rate"] = (shape.flops(flops) / median(t) / 1e9, "TFLOP/s")
         metrics[f"{name} over matmul"] = (shape.flops(flops) / median(t) / 1e9 / rate, "1")
     metrics["forward+backward"] = _figure(own[2])
+    metrics["enqueue forward+backward"] = _figure(enqueue_times(both))
     return metrics
 
 
 def times(*functions: Callable[[], object]) -> list[list[float]]:
-    """Milliseconds of each function, taken in turn, after a warm-up and with a cold L2 cache."""
+    """Milliseconds that the device spends on each function, taken in turn, after a warm-up and with a cold L2 cache.
+
+    The device is kept busy while the function is enqueued, so that it need not wait between its kernels, as in a training step; what
+    enqueueing takes is :func:`enqueue_times`.
+    """
     cold = torch.empty(2**28, dtype=torch.int8, device="cuda")
+    busy = torch.empty(MATMUL, MATMUL, device="cuda", dtype=DTYPE)
     taken: list[list[float]] = [[] for _ in functions]
 
     def once(function):
+        for _ in range(3):
+            torch.mm(busy, busy)
         cold.zero_()
         start, end = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
         start.record()
@@ -191,6 +201,18 @@ def times(*functions: Callable[[], object]) -> list[list[float]]:
     for _ in range(min(50, max(10, round(1000 * SECONDS / (longest * len(functions)))))):
         for function, found in zip(functions, taken, strict=True):
             found.append(once(function))
+    return taken
+
+
+def enqueue_times(function: Callable[[], object]) -> list[float]:
+    """Milliseconds that the host takes to hand the function's work to the device, which has nothing else to do."""
+    taken = []
+    for _ in range(20):
+        torch.cuda.synchronize()
+        start = time.perf_counter()
+        function()
+        taken.append(1000 * (time.perf_counter() - start))
+    torch.cuda.synchronize()
     return taken
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import datetime
 import json
+import os
 import platform
 import subprocess
 from collections.abc import Iterable, Mapping
@@ -110,7 +111,12 @@ def final(rows: Iterable[Mapping], metric: str, **config) -> list[float]:
 
 
 def project_commit() -> str:
-    """Short hash of the project's commit, with ``+`` when tracked files have changed since; empty outside a checkout."""
+    """Short hash of the project's commit, with ``+`` when tracked files have changed since; empty outside a checkout.
+
+    For a copy of the files without their history (a GPU machine, say), the environment variable ``SIMPLEX_LAB_COMMIT`` names the commit.
+    """
+    if named := os.environ.get("SIMPLEX_LAB_COMMIT"):
+        return named
     commit = _output("git", "-C", str(ROOT), "rev-parse", "--short", "HEAD")
     changed = _output("git", "-C", str(ROOT), "status", "--porcelain", "--untracked-files=no", "--", "simplex_lab", "kernels")
     return commit + ("+" if commit and changed else "")

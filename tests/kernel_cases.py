@@ -142,7 +142,7 @@ def worst_position(x: torch.Tensor) -> float:
     return x.square().mean((0, 2, 3)).sqrt().max().item()
 
 
-# Rows that see a single pair, themselves: all, all, the first of each of many short documents. Many heads, so that no single rounding decides.
+# Rows that see a single pair, themselves: all, all, the first of each of many short documents. Of many heads, since one rounding is luck.
 SINGLE_PAIRS = [
     Case(S=1, H=16, Hkv=8, B=4),
     Case(S=5, H=16, Hkv=8, B=4, w1=1, w2=1, v2_bias=1.0),

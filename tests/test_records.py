@@ -172,3 +172,8 @@ def test_the_command_of_a_record_makes_that_record(path):
             assert args.preset in presets.PRESETS
             assert args.preset == path.stem
             assert {row["seed"] for row in rows} == set(range(args.seeds))
+
+
+def test_a_copy_without_history_can_be_told_its_commit(monkeypatch):
+    monkeypatch.setenv("SIMPLEX_LAB_COMMIT", "0123abc")
+    assert records.provenance("simplex-lab bench")["commit"] == "0123abc"

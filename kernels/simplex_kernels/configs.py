@@ -94,4 +94,6 @@ def forward_window(p: Problem) -> WindowTile:
 def backward_window(p: Problem) -> WindowTile:
     # Four warps are the warpgroup of a matrix instruction, and their registers hold the four accumulators. One head has too little to do
     # at a position to hide the next one's loads, which are fetched ahead.
-    return WindowTile(positions=64, warps=4, stages=2 if p.group == 1 else 1)
+    # Longer walks write fewer partial sums (windows of neighbouring blocks overlap), as long as there are programs enough.
+    B, S, _, _, Hkv, _ = p.sizes
+    return WindowTile(positions=128 if B * S * Hkv >= 2**17 else 64, warps=4, stages=2 if p.group == 1 else 1)
