@@ -7,6 +7,7 @@ import sys
 import pytest
 
 from simplex_lab.records import ROOT
+from tools.ring_buffers import filled_too_early
 
 SHARED = 227 * 1024  # bytes of a multiprocessor that one program may have
 
@@ -36,3 +37,25 @@ def test_kernels_fit_a_hopper_chip(case, kernels, spilled):
         assert registers <= 255, name
         assert bytes_spilled <= spilled, f"{name} spills {bytes_spilled} bytes"
         assert shared <= SHARED, f"{name} needs {shared} bytes"
+
+
+# What Triton 3.6 makes of a tile that is multiplied by a row and also an operand of a product, in a loop of three stages.
+MIXED = """
+      %q_337 = ttg.async_wait %q_320 {num = 3 : i32}
+      %q_338 = ttg.memdesc_index %q_205[%x_333] : !ttg.memdesc<2x32x128xf16, #shared, #smem, mutable> -> !ttg.memdesc<32x128xf16, ...>
+      %q_339 = ttg.local_load %q_338 token %q_337 : !ttg.memdesc<32x128xf16, ...> -> tensor<32x128xf16, #blocked>
+      %s_349 = ttng.warp_group_dot %k_136, %a_344, %cst_20 {isAsync = true} : ...
+      %s_350:3 = ttng.warp_group_dot_wait %s_349, %k_136, %a_344 {pendings = 0 : i32} : ...
+      %acc_377 = ttng.warp_group_dot %da_376, %q_338, %arg40 {isAsync = true} : ...
+      %q_406 = ttg.memdesc_index %q_205[%x_383] : ...
+      %q_409 = ttg.async_copy_global_to_local %q_405, %q_406 mask %m_408 : ...
+      scf.yield %acc_377, %x_383 : tensor<64x128xf32, #mma1>, i32
+"""
+ALONE = MIXED.replace("ttg.local_load %q_338 token", "ttg.local_load %other_1 token")
+WAIT = "%w:2 = ttng.warp_group_dot_wait %acc_377, %q_338 {pendings = 0 : i32} : ..."
+WAITED = MIXED.replace("scf.yield %acc_377", f"{WAIT}\n      scf.yield %w#0")
+
+
+@pytest.mark.parametrize(("ttgir", "found"), [(MIXED, ["%q_205"]), (ALONE, []), (WAITED, [])], ids=["mixed", "alone", "waited for"])
+def test_a_buffer_that_is_filled_too_early_is_found(ttgir, found):
+    assert filled_too_early(ttgir) == found

@@ -1,7 +1,8 @@
 """Compile the kernels for a Hopper chip, on any machine: ``python -m tools.kernel_resources [CASE ...]``.
 
 No GPU is needed, only ``ptxas``, which Triton brings along. For every kernel that a case launches: registers of a thread, bytes spilled
-from registers to memory, bytes of shared memory of a program. The interpreter runs kernels that the compiler refuses; this does not.
+from registers to memory, bytes of shared memory of a program, and buffers that the compiler fills too early. The interpreter runs kernels
+that the compiler refuses or gets wrong; this does not.
 """
 
 import importlib
@@ -19,6 +20,8 @@ from simplex_kernels import attention, backward, configs, forward, forward_windo
 from simplex_kernels.problem import Problem
 from triton.backends.compiler import GPUTarget
 from triton.runtime import driver
+
+from tools.ring_buffers import filled_too_early
 
 TARGET = GPUTarget("cuda", 90, 32)
 MODULES = ("forward", "forward_window", "backward_delta", "backward_query", "backward_keys", "backward_window", "reduce")
@@ -99,6 +102,8 @@ def resources(kernel) -> tuple[int, int, int]:
         Path(file.name).write_bytes(kernel.asm["cubin"])
         usage = subprocess.run([tool, "-res-usage", file.name], capture_output=True, text=True, check=True).stdout
     numbers = dict(part.split(":") for line in usage.splitlines() if "REG:" in line for part in line.split())
+    early = filled_too_early(kernel.asm["ttgir"])
+    assert not early, f"{kernel.metadata.name}: buffers {early} are read by a product while they are filled again"
     return int(numbers["REG"]), int(numbers["STACK"]), kernel.metadata.shared
 
 
