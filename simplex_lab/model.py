@@ -15,7 +15,10 @@ PROJECTIONS = {"dot": 3, "simplicial": 5}
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """``layers`` from bottom to top, each ``"dot"`` or ``"simplicial"``; ``length`` is the longest sequence, ``hidden`` the MLP's width."""
+    """``layers`` from bottom to top, each ``"dot"`` or ``"simplicial"``; ``length`` is the longest sequence, ``hidden`` the MLP's width.
+
+    With ``hidden=0`` there is no MLP: attention alone, between two norms. ``w1`` bounds what a dot-product layer sees, too.
+    """
 
     vocabulary: int
     length: int
@@ -49,24 +52,27 @@ class Attention(nn.Module):
         c = self.config
         parts = self.inputs(x).unflatten(-1, (PROJECTIONS[self.kind], c.heads, -1)).unbind(2)  # each [B, S, H, D]
         if self.kind == "dot":
-            o = dot_product(*parts, causal=c.causal).o
+            o = dot_product(*parts, w=c.w1, causal=c.causal).o
         else:
             o = two_simplicial(*parts, w1=c.w1, w2=c.w2, causal=c.causal).o
         return self.output(o.flatten(2))
 
 
 class Layer(nn.Module):
-    """``x + attention(norm(x))``, then ``x + mlp(norm(x))``."""
+    """``x + attention(norm(x))``, then ``x + mlp(norm(x))`` (if there is an MLP)."""
 
     def __init__(self, config: ModelConfig, kind: str):
         super().__init__()
         self.norm1, self.norm2 = nn.RMSNorm(config.width), nn.RMSNorm(config.width)
         self.attention = Attention(config, kind)
-        self.mlp = nn.Sequential(nn.Linear(config.width, config.hidden), nn.GELU(), nn.Linear(config.hidden, config.width))
+        if config.hidden:
+            self.mlp = nn.Sequential(nn.Linear(config.width, config.hidden), nn.GELU(), nn.Linear(config.hidden, config.width))
+        else:
+            self.mlp, self.norm2 = None, None
 
     def forward(self, x: Float[Tensor, "B S width"]) -> Float[Tensor, "B S width"]:
         x = x + self.attention(self.norm1(x))
-        return x + self.mlp(self.norm2(x))
+        return x if self.mlp is None else x + self.mlp(self.norm2(x))
 
 
 class Model(nn.Module):

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import torch
 
 from simplex_lab import records
 from simplex_lab.model import ModelConfig, match_parameters, parameter_count
-from simplex_lab.tasks import Match
+from simplex_lab.tasks import Composition, Match, WindowBits
 from simplex_lab.train import TrainConfig, train
 
 RATES = (1.5e-3, 3e-3, 6e-3, 1.2e-2)
@@ -31,7 +31,52 @@ def chapter00(seed: int = 0) -> dict[str, TrainConfig]:
     return {arm: TrainConfig(model=model, task=task, steps=500, batch=128, lr=BEST_RATE[arm], seed=seed) for arm, model in models.items()}
 
 
-def runs(preset: str, seeds: int) -> Iterator[tuple[str, TrainConfig]]:
+TASKS = {
+    "Match2": Match(order=2, n=12, modulus=23),
+    "parity, one head": WindowBits("parity", n=8, span=3),
+    "parity, two heads": WindowBits("parity", n=8, span=3),
+    "majority, one head": WindowBits("majority", n=8, span=3),
+    "composition": Composition(elements=4, edges=6, queries=6),
+}
+
+# The best of CHAPTER02_RATES for each arm, by the median over seeds in results/chapter02_rates.csv (a test holds the two together).
+CHAPTER02_RATES = (3e-3, 6e-3, 1.2e-2)
+CHAPTER02_BEST: dict[tuple[str, str], float] = {}
+
+
+def chapter02(seed: int = 0) -> dict[tuple[str, str], TrainConfig]:
+    """``{(task, arm): run}``: what pairs learn and what they do not; in each task equal tokens, equal data, about equal parameters.
+
+    The tasks on bits are for attention alone, without an MLP, with windows of three positions. There the dot-product model is wider.
+    """
+    found = {}
+    for name, task in TASKS.items():
+        base = ModelConfig(vocabulary=task.vocabulary, length=task.n, layers=("simplicial",), width=64, heads=2, hidden=128)
+        if isinstance(task, WindowBits):
+            base = replace(base, heads=1 if "one" in name else 2, hidden=0, w1=task.span, w2=task.span)
+            models = {"2-simplicial, 1 layer": base, "dot product, 1 layer": replace(base, layers=("dot",), width=80)}
+        else:
+            target = parameter_count(base)
+            models = {
+                "2-simplicial, 1 layer": base,
+                "dot product, 1 layer": match_parameters(replace(base, layers=("dot",)), target),
+                "dot product, 2 layers": match_parameters(replace(base, layers=("dot", "dot")), target),
+            }
+        for arm, model in models.items():
+            lr = CHAPTER02_BEST.get((name, arm), CHAPTER02_RATES[0])
+            found[name, arm] = TrainConfig(model=model, task=task, steps=300, batch=128, lr=lr, seed=seed)
+    return found
+
+
+PRESETS = {
+    "chapter00": (chapter00, ()),
+    "chapter00_rates": (chapter00, RATES),
+    "chapter02": (chapter02, ()),
+    "chapter02_rates": (chapter02, CHAPTER02_RATES),
+}
+
+
+def runs(preset: str, seeds: int) -> Iterator[tuple[str | tuple[str, str], TrainConfig]]:
     """The ``(arm, config)`` of every run in a preset.
 
     Raises:
@@ -39,13 +84,11 @@ def runs(preset: str, seeds: int) -> Iterator[tuple[str, TrainConfig]]:
     """
     if preset not in PRESETS:
         raise ValueError(f"preset={preset!r}: choose one of {sorted(PRESETS)}")
+    arms, rates = PRESETS[preset]
     for seed in range(seeds):
-        for arm, config in chapter00(seed).items():
-            for lr in PRESETS[preset] or (config.lr,):
+        for arm, config in arms(seed).items():
+            for lr in rates or (config.lr,):
                 yield arm, replace(config, lr=lr)
-
-
-PRESETS = {"chapter00": (), "chapter00_rates": RATES}
 
 
 def record(preset: str, seeds: int, out: str | None = None, say=print) -> str:
@@ -57,18 +100,17 @@ def record(preset: str, seeds: int, out: str | None = None, say=print) -> str:
     source, rows = records.provenance(command), []
     for arm, config in runs(preset, seeds):
         history = train(config)
-        about = {
-            "arm": arm,
+        task, arm = arm if isinstance(arm, tuple) else (None, arm)
+        about = {"arm": arm} | ({"task": task} if task else {}) | {
             "lr": config.lr,
             "steps": config.steps,
             "batch": config.batch,
             "parameters": parameter_count(config.model),
-            "n": config.task.n,
-            "modulus": config.task.modulus,
+            **{name: value for name, value in asdict(config.task).items() if name not in ("order", "distinct", "causal")},
         }
         points = list(zip(history.tokens, history.accuracy, strict=True))
-        for tokens, accuracy in points[-1:] if PRESETS[preset] else points:
+        for tokens, accuracy in points[-1:] if PRESETS[preset][1] else points:
             rows.append(records.row(preset, about | {"tokens": tokens}, config.seed, "accuracy", accuracy, "1", source))
         rows.append(records.row(preset, about, config.seed, "training time", history.seconds, "s", source))
-        say(f"seed {config.seed}  lr {config.lr:<7g} {arm:22s} accuracy {history.accuracy[-1]:.3f}  {history.seconds:5.1f} s")
+        say(f"seed {config.seed}  lr {config.lr:<7g} {task or '':20s} {arm:22s} accuracy {history.accuracy[-1]:.3f}  {history.seconds:5.1f} s")
     return str(records.write(out or records.RESULTS / f"{preset}.csv", rows))

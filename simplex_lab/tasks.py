@@ -1,7 +1,8 @@
-"""Tasks with exact labels: Match2 (is there a partner?) and Match3 (is there a pair of partners?).
+"""Tasks with exact labels: Match2 (is there a partner?), Match3 (a pair of partners?), parity and majority of bits, relations.
 
-Source: Sanford et al. 2023, *Representational Strengths and Limitations of Transformers*. "Distinct" and "repeats allowed" are two
-different tasks, and so are "causal" and "anywhere": the switches name which one you mean.
+Sources: Match2 and Match3 are those of Sanford et al. 2023, *Representational Strengths and Limitations of Transformers*. "Distinct" and
+"repeats allowed" are two different tasks, and so are "causal" and "anywhere": the switches name which one you mean. Parity in a window with
+majority as its control follows HOMA (arXiv:2603.11133), relation composition Kozachinskiy et al. 2025 (arXiv:2501.19215).
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from jaxtyping import Bool, Int
 from torch import Tensor
 
 from simplex_lab.windows import visible, visible_pairs
+
+NO_LABEL = -1  # of a position that is not asked
 
 
 def match2_labels(x: Int[Tensor, "B S"], modulus: int, *, distinct: bool = True, causal: bool = True) -> Bool[Tensor, "B S"]:
@@ -71,7 +74,84 @@ class Match:
         return x, self.labels(x)
 
     def guess_accuracy(self, sequences: int = 4096, seed: int = 0) -> float:
-        """Accuracy of the best guess that looks at the position alone: the more frequent label of each position."""
-        _, y = self.sample(sequences, torch.Generator().manual_seed(seed))
-        p = y.double().mean(0)
-        return torch.maximum(p, 1 - p).mean().item()
+        return best_guess(self.sample(sequences, torch.Generator().manual_seed(seed))[1].long())
+
+
+def best_guess(y: Int[Tensor, "B n"]) -> float:
+    """Accuracy of the best guess that looks at the position alone: the more frequent label of each position that is asked."""
+    asked = y != NO_LABEL
+    ones = ((y == 1) & asked).double().sum(0)
+    return (torch.maximum(ones, asked.double().sum(0) - ones).sum() / asked.sum()).item()
+
+
+@dataclass(frozen=True)
+class WindowBits:
+    """``n`` random bits; the label of a position is the parity or the majority of the last ``span`` bits, its own included.
+
+    Positions with fewer than ``span`` bits behind them are not asked.
+    """
+
+    rule: str
+    n: int
+    span: int
+
+    def __post_init__(self):
+        if self.rule not in ("parity", "majority"):
+            raise ValueError(f"rule={self.rule!r}: 'parity' or 'majority'")
+        if self.span % 2 == 0 or not 1 <= self.span <= self.n:
+            raise ValueError(f"span={self.span}, n={self.n}: need an odd span of at most n bits, so that a majority is one")
+
+    @property
+    def vocabulary(self) -> int:
+        return 2
+
+    def labels(self, x: Int[Tensor, "B n"]) -> Int[Tensor, "B n"]:
+        ones = x.unfold(1, self.span, 1).sum(-1)
+        y = ones % 2 if self.rule == "parity" else (ones > self.span // 2).long()
+        return torch.nn.functional.pad(y, (self.span - 1, 0), value=NO_LABEL)
+
+    def sample(self, batch: int, generator: torch.Generator) -> tuple[Int[Tensor, "B n"], Int[Tensor, "B n"]]:
+        """Draw ``batch`` sequences and their labels."""
+        x = torch.randint(2, (batch, self.n), generator=generator)
+        return x, self.labels(x)
+
+    def guess_accuracy(self, sequences: int = 4096, seed: int = 0) -> float:
+        return best_guess(self.sample(sequences, torch.Generator().manual_seed(seed))[1])
+
+
+@dataclass(frozen=True)
+class Composition:
+    """First ``edges`` arrows between ``elements`` things, each a token, then ``queries`` pairs: is there a ``z`` with ``x -> z -> y``?
+
+    An arrow ``a -> b`` is the token ``a * elements + b``, the query ``(x, y)`` is the token ``elements**2 + x * elements + y``. Only queries
+    have labels.
+    """
+
+    elements: int
+    edges: int
+    queries: int
+
+    @property
+    def n(self) -> int:
+        return self.edges + self.queries
+
+    @property
+    def vocabulary(self) -> int:
+        return 2 * self.elements**2
+
+    def labels(self, x: Int[Tensor, "B n"]) -> Int[Tensor, "B n"]:
+        B, E = x.shape[0], self.elements
+        there = torch.zeros(B, E * E).scatter(1, x[:, : self.edges], 1.0).view(B, E, E)
+        reached = ((there @ there) > 0).long().flatten(1)
+        y = torch.full_like(x, NO_LABEL)
+        y[:, self.edges :] = reached.gather(1, x[:, self.edges :] - E * E)
+        return y
+
+    def sample(self, batch: int, generator: torch.Generator) -> tuple[Int[Tensor, "B n"], Int[Tensor, "B n"]]:
+        """Draw ``batch`` sequences and their labels."""
+        pairs = torch.randint(self.elements**2, (batch, self.n), generator=generator)
+        pairs[:, self.edges :] += self.elements**2
+        return pairs, self.labels(pairs)
+
+    def guess_accuracy(self, sequences: int = 4096, seed: int = 0) -> float:
+        return best_guess(self.sample(sequences, torch.Generator().manual_seed(seed))[1])

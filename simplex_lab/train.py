@@ -11,7 +11,7 @@ import torch
 from torch.nn import functional as F
 
 from simplex_lab.model import Model, ModelConfig
-from simplex_lab.tasks import Match
+from simplex_lab.tasks import NO_LABEL, Composition, Match, WindowBits
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,7 @@ class TrainConfig:
     """One run: what is trained on what, with which seed, for how long. Everything that decides the result is in here."""
 
     model: ModelConfig
-    task: Match
+    task: Match | WindowBits | Composition
     steps: int = 300
     batch: int = 128
     lr: float = 3e-3
@@ -65,7 +65,7 @@ def train(config: TrainConfig, on_eval: Callable[[int, History], None] | None = 
     history, start = History(model=model), time.perf_counter()
     for step in range(1, config.steps + 1):
         x, y = config.task.sample(config.batch, data)
-        loss = F.cross_entropy(model(x).flatten(0, 1), y.flatten().long())
+        loss = F.cross_entropy(model(x).flatten(0, 1), y.flatten().long(), ignore_index=NO_LABEL)
         if not torch.isfinite(loss):
             raise FloatingPointError(f"loss is {loss.item()} at step {step} with lr={config.lr}: lower the learning rate")
         optimiser.zero_grad(set_to_none=True)
@@ -99,8 +99,8 @@ def train_with_bar(label: str, config: TrainConfig) -> History:
 
 @torch.no_grad()
 def accuracy(model: Model, x, y) -> float:
-    """Share of positions, over all sequences, whose more likely class is the label."""
+    """Share of the labelled positions, over all sequences, whose more likely class is the label."""
     model.eval()
-    hits = model(x).argmax(-1) == y
+    hits = (model(x).argmax(-1) == y)[y != NO_LABEL]
     model.train()
     return hits.double().mean().item()
