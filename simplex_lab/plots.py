@@ -7,7 +7,7 @@ dashed and black. Weights use one hue from pale to dark, signed numbers a diverg
 from __future__ import annotations
 
 import math
-from itertools import pairwise
+from itertools import combinations, pairwise
 
 import matplotlib as mpl
 import numpy as np
@@ -69,6 +69,69 @@ def edge_and_triangle() -> Figure:
     for at, name, colour in zip(corners, "ijk", (QUERY, KEY1, KEY2), strict=True):
         _token(right, at, name, colour)
     right.text(2, -0.62, r"2-simplicial:  $A_{ijk} = \sum_d\, q_{id}\, k1_{jd}\, k2_{kd}$", ha="center")
+    return fig
+
+
+def simplices() -> Figure:
+    """A point, an edge, a filled triangle and a tetrahedron: simplices of dimension 0 to 3, all corners joined with all."""
+    fig, axes = plt.subplots(1, 4, figsize=(8, 2.3))
+    corners = [(0.5, 0.12), (1.5, 0.12), (1.0, 0.98), (1.0, 0.42)]
+    names = ("0-simplex\na token", "1-simplex\na pair", "2-simplex\na triple", "3-simplex\nfour tokens")
+    for size, (ax, name) in enumerate(zip(axes, names, strict=True), 1):
+        ax.set_xlim(0.2, 1.8)
+        ax.set_ylim(-0.5, 1.25)
+        ax.set_aspect("equal")
+        ax.axis("off")
+        at = [(1.0, 0.5)] if size == 1 else [(0.5, 0.5), (1.5, 0.5)] if size == 2 else corners[:size]
+        colour = {2: DOT, 3: SIMPLICIAL}.get(size, "#555555")
+        if size >= 3:
+            ax.add_patch(Polygon(corners[:3], closed=True, facecolor=colour, alpha=0.2 if size == 3 else 0.12, edgecolor="none"))
+        for a, b in combinations(at, 2):
+            ax.plot(*zip(a, b, strict=True), color=colour, lw=2, zorder=1)
+        ax.plot(*zip(*at, strict=True), "o", ms=9, color="white", markeredgecolor=colour, markeredgewidth=2, zorder=2)
+        ax.text(1.0, -0.14, name, ha="center", va="top", fontsize=10)
+    return fig
+
+
+def hollow_and_filled(pair_tables, triple_table) -> Figure:
+    """What is known about three bits: one table of counts for each pair of them, and the counts of all eight triples."""
+    fig, axes = plt.subplots(1, 4, figsize=(8, 2.5), width_ratios=[1, 1, 1, 2.2])
+    for ax, ((first, second), table) in zip(axes, pair_tables.items(), strict=False):
+        ax.imshow(table, cmap=WEIGHTS, vmin=0, vmax=float(triple_table.sum()) / 2)
+        for (row, column), count in np.ndenumerate(np.asarray(table)):
+            ax.text(column, row, f"{count:g}", ha="center", va="center")
+        ax.set_xticks((0, 1), (f"{second}=0", f"{second}=1"), fontsize=9)
+        ax.set_yticks((0, 1), (f"{first}=0", f"{first}=1"), fontsize=9)
+    triples = np.asarray(triple_table).reshape(-1)
+    axes[3].bar(range(8), triples, color=SIMPLICIAL)
+    axes[3].set_xticks(range(8), [f"{t:03b}" for t in range(8)], fontsize=9)
+    axes[3].set_ylabel("times seen")
+    axes[3].set_xlabel("the three bits together")
+    axes[3].set_yticks(range(int(triples.max()) + 1))
+    return fig
+
+
+def task_strips(tasks: dict[str, dict[str, list[float]]], guesses: dict[str, float]) -> Figure:
+    """Final accuracy of every seed: one band a task, in it one row an arm, and the task's guess line."""
+    rows = sum(len(arms) for arms in tasks.values())
+    fig, ax = plt.subplots(figsize=(8, 0.9 + 0.27 * rows + 0.16 * len(tasks)))
+    y = 0.0
+    for name, arms in tasks.items():
+        top = y + 0.5
+        for arm, values in arms.items():
+            colour, text, marker, _ = ARM_LOOK[arm]
+            ax.plot(values, [y] * len(values), marker, color=colour, alpha=0.75, markersize=7, linestyle="none", clip_on=False, zorder=3)
+            ax.text(1.02, y, arm, color=text, va="center", fontsize=9.5, transform=ax.get_yaxis_transform())
+            ax.axhline(y, color="#E4E4E4", lw=0.7, zorder=0)
+            y -= 1
+        ax.plot([guesses[name]] * 2, [top, y + 0.5], **REFERENCE)
+        ax.text(-0.02, (top + y + 0.5) / 2, name, va="center", ha="right", transform=ax.get_yaxis_transform())
+        y -= 0.6
+    ax.set_ylim(y + 0.9, 0.6)
+    ax.set_xlim(0.48, 1.0)
+    ax.set_yticks([])
+    ax.spines["left"].set_visible(False)
+    ax.set_xlabel("final accuracy on new sequences, one mark a seed; dashed: best guess from the position alone")
     return fig
 
 

@@ -92,6 +92,11 @@ def runs(preset: str, seeds: int) -> Iterator[tuple[str | tuple[str, str], Train
                 yield arm, replace(config, lr=lr)
 
 
+def sizes(task: Match | WindowBits | Composition) -> dict:
+    """The numbers that name a task in a record."""
+    return {name: value for name, value in asdict(task).items() if name not in ("order", "distinct", "causal")}
+
+
 def record(preset: str, seeds: int, out: str | None = None, say=print) -> str:
     """Run a preset and write ``results/<preset>.csv``: accuracy along the tokens (for a grid of rates, only the last) and seconds."""
     if seeds < 1:
@@ -101,17 +106,14 @@ def record(preset: str, seeds: int, out: str | None = None, say=print) -> str:
     source, rows = records.provenance(command), []
     for arm, config in runs(preset, seeds):
         history = train(config)
-        task, arm = arm if isinstance(arm, tuple) else (None, arm)
-        about = {"arm": arm} | ({"task": task} if task else {}) | {
-            "lr": config.lr,
-            "steps": config.steps,
-            "batch": config.batch,
-            "parameters": parameter_count(config.model),
-            **{name: value for name, value in asdict(config.task).items() if name not in ("order", "distinct", "causal")},
-        }
+        task, arm = arm if isinstance(arm, tuple) else ("", arm)
+        about = {"task": task} if task else {}
+        about |= {"arm": arm, "lr": config.lr, "steps": config.steps, "batch": config.batch, "parameters": parameter_count(config.model)}
+        about |= sizes(config.task)
         points = list(zip(history.tokens, history.accuracy, strict=True))
         for tokens, accuracy in points[-1:] if PRESETS[preset][1] else points:
             rows.append(records.row(preset, about | {"tokens": tokens}, config.seed, "accuracy", accuracy, "1", source))
         rows.append(records.row(preset, about, config.seed, "training time", history.seconds, "s", source))
-        say(f"seed {config.seed}  lr {config.lr:<7g} {task or '':20s} {arm:22s} accuracy {history.accuracy[-1]:.3f}  {history.seconds:5.1f} s")
+        last, seconds = history.accuracy[-1], history.seconds
+        say(f"seed {config.seed}  lr {config.lr:<7g} {task:20s} {arm:22s} accuracy {last:.3f}  {seconds:5.1f} s")
     return str(records.write(out or records.RESULTS / f"{preset}.csv", rows))

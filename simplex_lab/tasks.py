@@ -123,8 +123,8 @@ class WindowBits:
 class Composition:
     """First ``edges`` arrows between ``elements`` things, each a token, then ``queries`` pairs: is there a ``z`` with ``x -> z -> y``?
 
-    An arrow ``a -> b`` is the token ``a * elements + b``, the query ``(x, y)`` is the token ``elements**2 + x * elements + y``. Only queries
-    have labels.
+    An arrow ``a -> b`` is the token ``a * elements + b``, the query ``(x, y)`` is the token ``elements**2 + x * elements + y``. Only
+    queries have labels.
     """
 
     elements: int

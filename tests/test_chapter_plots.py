@@ -1,4 +1,4 @@
-"""Figures of chapters 04 to 06: what is drawn is what was given."""
+"""Figures of chapters 02 and 04 to 06: what is drawn is what was given."""
 
 import pytest
 import torch
@@ -60,3 +60,25 @@ def test_explorers_open_with_a_picture_and_a_sentence(explorer, monkeypatch):
     assert seen["draw"](**start).axes
     assert len(seen["say"](**start)) > 40
     assert len(start) <= 4
+
+
+def test_a_simplex_joins_all_its_corners():
+    axes = plots.simplices().axes
+    edges = [sum(len(line.get_xdata()) == 2 and line.get_linestyle() == "-" for line in ax.lines) for ax in axes]
+    assert edges == [0, 1, 3, 6]
+
+
+def test_tables_of_pairs_and_triples_show_their_counts():
+    seen = torch.arange(8).view(2, 2, 2)
+    tables = {("a", "b"): seen.sum(2), ("a", "c"): seen.sum(1), ("b", "c"): seen.sum(0)}
+    *pairs, triples = plots.hollow_and_filled(tables, seen).axes
+    assert [numbers(ax) for ax in pairs] == [t.flatten().tolist() for t in tables.values()]
+    assert [bar.get_height() for bar in triples.patches] == list(range(8))
+
+
+def test_strips_hold_every_seed_and_the_guess_of_each_task():
+    tasks = {"a": {"2-simplicial, 1 layer": [0.9, 1.0], "dot product, 1 layer": [0.6, 0.7]}, "b": {"dot product, 2 layers": [0.8]}}
+    (ax,) = plots.task_strips(tasks, {"a": 0.55, "b": 0.65}).axes
+    drawn = [list(line.get_xdata()) for line in ax.lines if line.get_linestyle() == "None"]
+    assert drawn == [[0.9, 1.0], [0.6, 0.7], [0.8]]
+    assert [line.get_xdata()[0] for line in ax.lines if line.get_linestyle() == "--"] == [0.55, 0.65]

@@ -9,10 +9,10 @@ import torch
 
 from simplex_lab import presets, records
 from simplex_lab.model import Attention, Model, ModelConfig, match_parameters, parameter_count
-from simplex_lab.tasks import Match
+from simplex_lab.tasks import NO_LABEL, Match
 from simplex_lab.train import History, TrainConfig, accuracy, train
 
-TRIPLE = "2-simplicial, 1 layer"
+TRIPLE, PAIR, PAIRS = "2-simplicial, 1 layer", "dot product, 1 layer", "dot product, 2 layers"
 TASK = Match(order=2, n=5, modulus=4)
 SMALL = ModelConfig(vocabulary=4, length=5, layers=("dot",), width=16, heads=2, hidden=16)
 TINY = TrainConfig(SMALL, TASK, steps=12, batch=8, warmup=3, eval_every=5, eval_sequences=32)
@@ -238,14 +238,49 @@ def test_divergence_names_the_rate():
         train(replace(TINY, lr=1e30))
 
 
+def test_attention_alone_has_no_mlp():
+    config = ModelConfig(vocabulary=5, length=6, layers=("dot",), width=8, heads=2, hidden=0)
+    layer = Model(config).layers[0]
+    assert layer.mlp is None
+    x = torch.randn(2, 6, 8)
+    torch.testing.assert_close(layer(x), x + layer.attention(layer.norm1(x)))
+    with_mlp = parameter_count(replace(config, hidden=1))
+    assert with_mlp - parameter_count(config) == 8 + 8 + 1 + 8 + 8  # two weights, two biases, a norm
+
+
+def test_a_window_bounds_a_dot_product_layer_too():
+    torch.manual_seed(0)
+    model = Model(ModelConfig(vocabulary=5, length=6, layers=("dot",), width=8, heads=2, hidden=0, w1=3, w2=3))
+    x = torch.randint(5, (1, 6))
+    changed = x.clone()
+    changed[0, 2] = (x[0, 2] + 1) % 5
+    differs = (model(x) != model(changed)).any(-1)[0].tolist()
+    assert differs == [False, False, True, True, True, False]
+
+
+def test_positions_that_are_not_asked_neither_train_nor_count():
+    class Silent:
+        n, vocabulary = 6, 5
+
+        def sample(self, batch, generator):
+            x = torch.randint(5, (batch, 6), generator=generator)
+            return x, torch.where(torch.arange(6) < 5, NO_LABEL, x % 2)
+
+    config = ModelConfig(vocabulary=5, length=6, layers=("dot",), width=8, heads=2, hidden=8)
+    run = train(TrainConfig(model=config, task=Silent(), steps=2, batch=4, eval_every=1))
+    assert math.isfinite(run.loss[-1])
+    x, y = Silent().sample(50, torch.Generator().manual_seed(0))
+    assert accuracy(run.model, x, y) == (run.model(x).argmax(-1) == y)[:, 5].double().mean().item()
+
+
 # Presets and their records
 
 
-def finals(name):
+def finals(name, task=None):
     """Final accuracy by arm, rate and seed: the row with the most tokens of each run."""
     best = {}
     for row in records.read(name):
-        if row["metric"] == "accuracy":
+        if row["metric"] == "accuracy" and row["config"].get("task") == task:
             key = (row["config"]["arm"], row["config"]["lr"], row["seed"])
             best[key] = max(best.get(key, (0, 0)), (row["config"]["tokens"], row["value"]))
     return {key: value for key, (_, value) in best.items()}
@@ -278,16 +313,43 @@ def test_the_gain_of_chapter_00():
     assert wins >= 4
 
 
+@pytest.mark.parametrize("task", presets.TASKS)
+def test_the_rates_of_chapter_02_are_the_better_of_the_recorded_two(task):
+    recorded = finals("chapter02_rates.csv", task)
+    assert len(recorded) == 5 * len(presets.CHAPTER02_RATES) * len({arm for arm, _, _ in recorded})
+    for arm in {arm for arm, _, _ in recorded}:
+        by_rate = {lr: median(v for (a, r, _), v in recorded.items() if (a, r) == (arm, lr)) for lr in presets.CHAPTER02_RATES}
+        assert by_rate[presets.CHAPTER02_BEST[task, arm]] == max(by_rate.values())
+
+
+@pytest.mark.parametrize(
+    ("task", "claim"),
+    [
+        ("Match2", lambda last: min(last[TRIPLE], last[PAIR]) > 0.95),
+        ("majority, one head", lambda last: min(last[TRIPLE], last[PAIR]) > 0.95),
+        ("parity, one head", lambda last: last[TRIPLE] > last[PAIR] + 0.08 and round(8 * last[PAIR]) == 6),
+        ("composition", lambda last: min(last[TRIPLE], last[PAIRS]) > 0.95 > last[PAIR]),
+    ],
+)
+def test_what_chapter_02_says_holds_in_four_of_five_seeds(task, claim):
+    recorded = finals("chapter02.csv", task)
+    seeds = {seed for _, _, seed in recorded}
+    assert len(seeds) == 5
+    assert sum(claim({arm: value for (arm, _, s), value in recorded.items() if s == seed}) for seed in seeds) >= 4
+
+
 @pytest.mark.parametrize("preset", presets.PRESETS)
 def test_the_record_is_of_the_preset_as_it_stands(preset):
-    planned = set()
+    planned, found = set(), set()
     for arm, config in presets.runs(preset, 5):
-        sizes = (config.steps, config.batch, config.task.n, config.task.modulus)
-        planned.add((arm, config.lr, config.seed, parameter_count(config.model), *sizes))
-    found = set()
+        name = arm if isinstance(arm, tuple) else ("", arm)
+        of_task = tuple(sorted(presets.sizes(config.task).items()))
+        planned.add((*name, config.lr, config.seed, parameter_count(config.model), config.steps, config.batch, of_task))
     for row in records.read(f"{preset}.csv"):
-        c = row["config"]
-        found.add((c["arm"], c["lr"], row["seed"], c["parameters"], c["steps"], c["batch"], c["n"], c["modulus"]))
+        c = {"task": ""} | row["config"]
+        known = ("task", "arm", "lr", "parameters", "steps", "batch", "tokens")
+        of_task = tuple(sorted((name, value) for name, value in c.items() if name not in known))
+        found.add((c["task"], c["arm"], c["lr"], row["seed"], c["parameters"], c["steps"], c["batch"], of_task))
     assert found == planned
 
 
@@ -307,7 +369,9 @@ def fake_training(monkeypatch):
     torch.set_num_threads(threads)
 
 
-@pytest.mark.parametrize(("preset", "runs", "tokens"), [("chapter00", 6, {10, 20}), ("chapter00_rates", 24, {20})])
+@pytest.mark.parametrize(
+    ("preset", "runs", "tokens"), [("chapter00", 6, {10, 20}), ("chapter00_rates", 24, {20}), ("chapter02", 22, {10, 20})]
+)
 def test_a_recording_holds_every_run(fake_training, tmp_path, preset, runs, tokens):
     said = []
     rows = records.read(presets.record(preset, 2, str(tmp_path / "x.csv"), say=said.append))

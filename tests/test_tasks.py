@@ -7,7 +7,7 @@ import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from simplex_lab.tasks import Match, match2_labels, match3_labels, match3_partners
+from simplex_lab.tasks import NO_LABEL, Composition, Match, WindowBits, best_guess, match2_labels, match3_labels, match3_partners
 
 ROWS = st.integers(1, 7).flatmap(lambda S: st.lists(st.lists(st.integers(0, 8), min_size=S, max_size=S), min_size=1, max_size=3))
 MODULI = st.integers(2, 9)
@@ -136,3 +136,43 @@ def test_the_guess_line_of_chapter_00():
 def test_errors_name_the_argument_and_its_value(values, says):
     with pytest.raises(ValueError, match=rf"\b{says}\b"):
         Match(**{"order": 3, "n": 4, "modulus": 5} | values)
+
+
+# Bits in a window, and relations
+
+
+@pytest.mark.parametrize("rule", ["parity", "majority"])
+@pytest.mark.parametrize("span", [1, 3, 5])
+def test_labels_of_bits_are_those_of_the_last_span(rule, span):
+    x, y = WindowBits(rule, n=9, span=span).sample(20, torch.Generator().manual_seed(0))
+    for bits, labels in zip(x.tolist(), y.tolist(), strict=True):
+        for i, label in enumerate(labels):
+            ones = sum(bits[max(0, i - span + 1) : i + 1])
+            expected = NO_LABEL if i < span - 1 else ones % 2 if rule == "parity" else int(2 * ones > span)
+            assert label == expected
+
+
+@pytest.mark.parametrize(("rule", "span"), [("xor", 3), ("parity", 2), ("parity", 0), ("majority", 11)])
+def test_bits_that_are_no_task_are_refused(rule, span):
+    with pytest.raises(ValueError, match=rf"rule='{rule}'|span={span}, n=9"):
+        WindowBits(rule, n=9, span=span)
+
+
+def test_a_query_is_answered_by_paths_of_two_arrows():
+    task = Composition(elements=4, edges=6, queries=5)
+    x, y = task.sample(50, torch.Generator().manual_seed(0))
+    assert x.shape == y.shape == (50, task.n)
+    assert x.min() >= 0
+    assert x.max() < task.vocabulary
+    for tokens, labels in zip(x.tolist(), y.tolist(), strict=True):
+        arrows = {divmod(t, 4) for t in tokens[:6]}
+        assert labels[:6] == [NO_LABEL] * 6
+        for token, label in zip(tokens[6:], labels[6:], strict=True):
+            start, end = divmod(token - 16, 4)
+            assert label == any((start, z) in arrows and (z, end) in arrows for z in range(4))
+    assert 0.2 < y[y != NO_LABEL].double().mean() < 0.8
+
+
+def test_positions_that_are_not_asked_do_not_count_for_the_guess():
+    y = torch.tensor([[NO_LABEL, 1, 0], [NO_LABEL, 1, 1], [NO_LABEL, 0, 1], [NO_LABEL, 1, 1]])
+    assert best_guess(y) == 6 / 8

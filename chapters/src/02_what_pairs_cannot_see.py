@@ -1,0 +1,317 @@
+# %% [markdown]
+# # 02 What pairs cannot see
+#
+# After this chapter you can
+#
+# - name a task whose answer depends on triples and on no pair, and show that with a table,
+# - say what a dot-product layer can do about it, and what an MLP, a second head or a second layer change,
+# - keep apart what is proved, what is conjectured and what was only observed.
+#
+# You train small models live, and look at five seeds of each in a record.
+
+# %%
+import itertools
+
+import torch
+
+from simplex_lab import plots, presets, records
+from simplex_lab.quiz import predict, quiz
+from simplex_lab.show import show_figure, show_source
+from simplex_lab.tasks import Match, WindowBits, match2_labels, match3_labels
+from simplex_lab.train import train_with_bar
+
+plots.style()
+
+# %% [markdown]
+# ## Edges, triangles, simplices
+#
+# A *simplex* is a set of points with everything in between. Two tokens span an edge, three a filled triangle, four a tetrahedron. The number
+# in the name counts dimensions, so a *2*-simplex has *three* corners.
+
+# %%
+show_figure(
+    plots.simplices(),
+    "From left to right: one token as a point, two as an edge, three as a filled triangle, four as "
+    "a tetrahedron with all its edges.",
+)
+
+# %% [markdown]
+# Attention scores simplices. Dot-product attention gives every edge a number, 2-simplicial attention every triangle. How many are there?
+
+# %%
+n = 1000
+count = predict(
+    "1000 tokens. How many more triples than pairs are there?", "3 times", "333 times", "1000 times"
+)
+
+# %%
+pairs, triples = n * (n - 1) // 2, n * (n - 1) * (n - 2) // 6
+count.reveal(f"{round(triples / pairs)} times")
+print(f"{pairs:,} pairs, {triples:,} triples")
+
+# %% [markdown]
+# ## Three bits that look independent
+#
+# Is the filled triangle more than its three edges? Toss two coins, *a* and *b*. Let *c* be 1 if exactly one of them is 1 (exclusive or). All four
+# outcomes are equally likely:
+
+# %%
+outcomes = [(a, b, a ^ b) for a, b in itertools.product((0, 1), repeat=2)]
+seen = torch.zeros(2, 2, 2)
+for a, b, c in outcomes:
+    seen[a, b, c] += 1
+print("a b c:", "  ".join("".join(map(str, o)) for o in outcomes))
+know = predict(
+    "You are told c alone. What do you know about a?", "a is likely 0", "a equals c", "nothing"
+)
+
+# %%
+tables = {("a", "b"): seen.sum(2), ("a", "c"): seen.sum(1), ("b", "c"): seen.sum(0)}
+know.reveal("nothing")
+show_figure(
+    plots.hollow_and_filled(tables, seen),
+    "Three tables of two bits each, in which every entry is 1, and the counts of the eight triples: "
+    "four of them occur once, four never.",
+)
+
+# %% [markdown]
+# Every pair of bits looks like two independent coins: all four entries are equal. Yet the three together are anything but independent. Half of the
+# triples never occur, and two bits fix the third.
+#
+# Someone who may only look at pairs, however many pairs, sees three coins. The triangle has something that none of its edges has.
+
+# %% [markdown]
+# ## Match2 and Match3
+#
+# Sanford et al. 2023 made this a task. Tokens are numbers below *M*, and the label of position *i* asks about earlier tokens:
+#
+# - **Match2**: is there a *j* with $x_i + x_j \equiv 0 \pmod M$?
+# - **Match3**: is there a pair *(j, k)* with $x_i + x_j + x_k \equiv 0 \pmod M$?
+
+# %%
+x = torch.tensor([[3, 8, 4, 9, 7, 2]])
+guess2 = predict(
+    "M = 10 and x = 3, 8, 4, 9, 7, 2. Match2: which positions have label 1?", "4, 5", "1, 5", "5"
+)
+
+# %%
+labels2 = match2_labels(x, 10)[0]
+guess2.reveal(", ".join(str(p) for p in labels2.nonzero().flatten().tolist()))
+print("Match2:", labels2.int().tolist())
+print("Match3:", match3_labels(x, 10)[0].int().tolist())
+
+# %% [markdown]
+# Position 4 holds 7 and finds the 3, position 5 holds 2 and finds the 8. For Match3, position 3 holds 9 and finds 3 + 8.
+#
+# Match2 suits a dot product. Put every number on a clock with *M* hours, at the angle $\theta = 2\pi x / M$. Then
+# $\cos(\theta_i + \theta_j) = \cos\theta_i\cos\theta_j - \sin\theta_i\sin\theta_j$: a dot product of two channels, largest for partners.
+
+# %%
+M = 23
+theta = 2 * torch.pi * torch.arange(M) / M
+q = torch.stack([theta.cos(), theta.sin()], 1)
+k = torch.stack([theta.cos(), -theta.sin()], 1)
+best = (q @ k.T).argmax(1)
+print(
+    "partner of 5:",
+    best[5].item(),
+    "  all partners found:",
+    bool(((torch.arange(M) + best) % M == 0).all()),
+)
+
+# %% [markdown]
+# $\cos(\theta_i + \theta_j + \theta_k)$ is a sum of four products of three factors: a trilinear form. Chapter 04 builds a whole head from that.
+#
+# Can sums of pairs imitate it? Take the table *T[a, b, c]*, 1 where a + b + c is a multiple of *M*, and ask for its best approximation by
+# three tables of pairs, $f(a, b) + g(a, c) + h(b, c)$. For a table like this one, the averages over one index say all:
+
+# %%
+r = torch.arange(M)
+T = ((r[:, None, None] + r[None, :, None] + r[None, None, :]) % M == 0).double()
+for axis, name in enumerate("abc"):
+    mean = T.mean(axis)
+    print(f"mean over {name}: from {mean.min():.4f} to {mean.max():.4f}   (1 / M = {1 / M:.4f})")
+
+# %% [markdown]
+# All averages are the same number. Whatever two of the three you know, the chance of a match is 1/M, so the best *f*, *g* and *h* are constants
+# and explain nothing. As with the three bits: the pairs are empty, everything is in the triple.
+#
+# This is about *additive* tables of pairs in one step. A network is more than that: it has a softmax, heads, layers, and an MLP after each attention. So let
+# us look at what small models do.
+
+# %% [markdown]
+# ## A task for one head
+#
+# A row of random bits. The label of a position is the **parity** of its last three bits: 1 if an odd number of them are 1. The control is the
+# **majority** of the same three bits: same inputs, same window, but each bit votes on its own.
+
+# %%
+bits = torch.tensor([[1, 0, 1, 1, 0, 0]])
+parity, majority = (
+    WindowBits(rule, n=6, span=3).labels(bits)[0] for rule in ("parity", "majority")
+)
+print("bits     ", bits[0].tolist())
+print("parity   ", parity.tolist(), " (-1: not asked)")
+print("majority ", majority.tolist())
+
+# %% [markdown]
+# The models have one layer of attention **alone**: one head, no MLP, and a window of three tokens. A dot-product model has fewer projections, so it is made
+# wider; it has a few more parameters than the other.
+
+# %%
+runs = presets.chapter02(seed=0)
+bit_runs = {arm: c for (task, arm), c in runs.items() if task == "parity, one head"}
+stuck = predict(
+    "Each row of three bits has 8 patterns. On how many can the dot-product head be right?",
+    "4, a coin toss",
+    "6",
+    "8, all of them",
+)
+
+# %% tags=["nbval-ignore-output"]
+torch.set_num_threads(1)
+parity_histories = {arm: train_with_bar(arm, config) for arm, config in bit_runs.items()}
+
+# %%
+accuracy = {arm: h.accuracy[-1] for arm, h in parity_histories.items()}
+assert accuracy["2-simplicial, 1 layer"] > accuracy["dot product, 1 layer"] + 0.08, accuracy
+patterns = round(8 * accuracy["dot product, 1 layer"])
+stuck.reveal({4: "4, a coin toss", 6: "6", 8: "8, all of them"}[patterns])
+print("The dot-product head ends at", patterns, "of 8 patterns, the 2-simplicial head higher.")
+
+# %% [markdown]
+# Why 6? Count what a vote could do: say 1 if at most *t* of the three bits are 1. Of the 8 patterns, 1, 3, 3 and 1 have 0, 1, 2 and 3 ones.
+
+# %%
+groups = {0: 1, 1: 3, 2: 3, 3: 1}
+for t in range(3):
+    right = sum(g for ones, g in groups.items() if (ones <= t) == (ones % 2 == 1))
+    print(f"say 1 if at most {t} bits are 1: right on {right} of 8")
+
+# %% [markdown]
+# No single cut gets more than 6. That is where the head ended, with edges that each add their vote. The 2-simplicial head can multiply: a pair's score and a
+# pair's value hold two bits at once.
+#
+# Before you conclude that pairs cannot do parity, give the same model a second head. That is in the record below. Make a guess first:
+
+# %%
+more = predict(
+    "Two heads instead of one, still no MLP. The dot-product model ...",
+    "stays at 6 of 8",
+    "learns it in most seeds",
+)
+
+# %% [markdown]
+# ## Relations that compose
+#
+# The input is a small graph: six arrows between four things, each arrow a token. Then come six questions *(x, y)*: is there a *z* with
+# $x \to z$ and $z \to y$? The question meets two arrows, and they must fit each other in *z*. That is a triple again.
+#
+# This time the models are whole layers with an MLP, with equal parameters and equal tokens, and there is a dot-product model with **two** layers. It can do one
+# step after the other: first combine arrows, then answer.
+
+# %%
+composition_runs = {arm: c for (task, arm), c in runs.items() if task == "composition"}
+task = composition_runs["2-simplicial, 1 layer"].task
+show_source(type(task).labels)
+depth = predict(
+    "Which models come above 0.95?",
+    "only the 2-simplicial layer",
+    "the 2-simplicial layer and the two-layer model",
+    "all three",
+)
+
+# %% tags=["nbval-ignore-output"]
+composition_histories = {arm: train_with_bar(arm, c) for arm, c in composition_runs.items()}
+
+# %% tags=["nbval-ignore-output"]
+curves = {arm: [(h.tokens, h.accuracy)] for arm, h in composition_histories.items()}
+last = ", ".join(f"{arm} {h.accuracy[-1]:.2f}" for arm, h in composition_histories.items())
+show_figure(
+    plots.accuracy_curves(curves, task.guess_accuracy()),
+    f"Accuracy on relation composition against training tokens. At the end: {last}.",
+)
+
+# %%
+final = {arm: h.accuracy[-1] for arm, h in composition_histories.items()}
+above = [arm for arm, value in final.items() if value > 0.95]
+assert "2-simplicial, 1 layer" in above
+assert "dot product, 1 layer" not in above
+depth.reveal(depth.options[len(above) - 1])
+print("above 0.95:", ", ".join(above))
+
+# %% [markdown]
+# One dot-product layer stays behind. With a second layer it catches up, at the same number of parameters: what one layer finds about an arrow, the next one can
+# ask for. A second layer changes the question.
+
+# %% [markdown]
+# ## Five seeds of everything
+#
+# One run is an anecdote. The record holds five seeds of each task and model, each with the better of two learning rates, and Match3 from chapter 00.
+
+# %%
+rows = records.read("chapter02.csv")
+tasks, guesses = {}, {}
+for (name, arm), config in runs.items():
+    tasks.setdefault(name, {})[arm] = records.final(rows, "accuracy", task=name, arm=arm)
+    guesses[name] = config.task.guess_accuracy()
+rows00, runs00 = records.read("chapter00.csv"), presets.chapter00()
+tasks["Match3"] = {arm: records.final(rows00, "accuracy", arm=arm) for arm in runs00}
+guesses["Match3"] = Match(order=3, n=12, modulus=23).guess_accuracy()
+show_figure(
+    plots.task_strips(tasks, guesses),
+    "Final accuracy of five seeds for six tasks: the 2-simplicial layer is near 1 on all; one dot-product layer is near 1 "
+    "on Match2 and on majority, and behind on one-headed parity, composition and Match3.",
+    caption="Records: `results/chapter02.csv`, `results/chapter00.csv`",
+)
+
+# %%
+spread = tasks["parity, two heads"]["dot product, 1 layer"]
+learnt = sum(value > 0.95 for value in spread)
+more.reveal("learns it in most seeds" if learnt > len(spread) / 2 else "stays at 6 of 8")
+print(f"parity with two heads, dot product: {learnt} of {len(spread)} seeds above 0.95")
+
+# %% [markdown]
+# ## What changes the question
+#
+# | you add | and a dot-product model can |
+# |---|---|
+# | a second head | bring two bits separately; the norm behind the layer bends their sum, and parity of three bits comes within reach |
+# | an MLP | compute any function of what the heads bring to *one* position: parity of a window is then easy |
+# | a second layer | ask for what the first layer has found: composition |
+#
+# None of these helps with *many* candidates at once: for Match3 a head would have to bring all partners, since it cannot know which of them fit together. Two
+# layers did not learn it in chapter 00 within the same tokens.
+
+# %% [markdown]
+# ## Proved, conjectured, observed
+#
+# - **Proved** (Sanford et al. 2023): for one layer of dot-product attention that solves Match3 for all inputs of length *N*, the product of dimension, heads and bits of
+#   precision grows almost as fast as *N*. Match2 needs no such growth, and one third-order unit solves Match3.
+# - **Conjectured**, by the same authors: that several layers need polynomial size. Roy et al. write of exponentially many layers as if it were shown.
+# - **Observed**: everything you trained here. At 12 tokens and width 64 the theorem forbids nothing. A model that did not learn within a
+#   budget is not a model that cannot.
+
+# %% [markdown]
+# ## Quiz
+#
+# Five questions.
+
+# %%
+quiz("02")
+
+# %% [markdown]
+# ## Take with you
+#
+# - A triple can hold information that none of its pairs holds: exclusive or, Match3.
+# - Majority, Match2: sums of edges are enough. They are the controls: a model that fails there fails for another reason.
+# - Heads, MLPs and layers change what a dot-product model can do. Say which ones a claim is about.
+# - A proof speaks about all sizes, an experiment about one budget.
+#
+# **Next:** [exercise 02](../exercises/02_what_pairs_cannot_see.ipynb), then [03 Trilinear attention](03_trilinear_attention.ipynb).
+#
+# **Further reading:** Sanford, Hsu and Telgarsky 2023, *Representational Strengths and Limitations of Transformers*; Kozachinskiy et al. 2025, *Strassen Attention*
+# (relation composition); HOMA 2026, arXiv:2603.11133 (parity with majority as control).
+
+# %% [markdown]
+# [Notation and terms](GLOSSARY.md) · [all formulas on one page](formula_sheet.pdf)
