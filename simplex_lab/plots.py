@@ -97,7 +97,7 @@ def hollow_and_filled(pair_tables, triple_table) -> Figure:
     """What is known about three bits: one table of counts for each pair of them, and the counts of all eight triples."""
     fig, axes = plt.subplots(1, 4, figsize=(8, 2.5), width_ratios=[1, 1, 1, 2.2])
     for ax, ((first, second), table) in zip(axes, pair_tables.items(), strict=False):
-        ax.imshow(table, cmap=WEIGHTS, vmin=0, vmax=float(triple_table.sum()) / 2)
+        ax.imshow(np.asarray(table), cmap=WEIGHTS, vmin=0, vmax=float(triple_table.sum()) / 2)
         for (row, column), count in np.ndenumerate(np.asarray(table)):
             ax.text(column, row, f"{count:g}", ha="center", va="center")
         ax.set_xticks((0, 1), (f"{second}=0", f"{second}=1"), fontsize=9)

@@ -192,7 +192,7 @@ for arm, value in seconds.items():
 # | 07 to 10 | the Triton kernels, forward and backward, and their speed | Linux; CPU by interpreter, or a GPU |
 # | 11 to 13 | a small 2-simplicial model, token efficiency, scaling laws | any laptop |
 #
-# Chapters 00, 01 and 03 are here today; the README's map says what is ready.
+# Chapters 00 to 06 are here today; the README's map says what is ready.
 
 # %% [markdown]
 # ## Quiz
@@ -210,7 +210,8 @@ quiz("00")
 # - That is an observation about these models within this budget. It proves nothing about what dot products can represent.
 # - It cost more time per token.
 #
-# **Next:** [01 Dot-product attention](01_dot_product_attention.ipynb). This chapter has no exercises; chapter 01 starts with five.
+# **Next:** [01 Dot-product attention](01_dot_product_attention.ipynb). [Exercise 00](../exercises/00_start_here.ipynb) has four short
+# warm-ups.
 #
 # **Further reading:** Sanford, Hsu and Telgarsky 2023, *Representational Strengths and Limitations of Transformers*, where Match2 and Match3 come
 # from; Clift, Doryn, Murfet and Wallbridge 2019, *Logic and the 2-Simplicial Transformer*.
