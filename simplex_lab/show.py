@@ -22,7 +22,7 @@ def show_source(obj: Callable, *, docstring: bool = False) -> None:
     lines, first = inspect.getsourcelines(obj)
     path = Path(inspect.getsourcefile(obj)).resolve()
     path = path.relative_to(ROOT) if path.is_relative_to(ROOT) else Path(path.name)
-    code = textwrap.dedent("".join(lines)).rstrip()
+    code = textwrap.dedent("".join(lines)).rstrip().replace("  # fmt: skip", "")  # a note to the formatter, not to the reader
     if not docstring and obj.__doc__:
         code = _without_docstring(code)
     head = f"{path.as_posix()}, lines {first}-{first + len(lines) - 1}"
