@@ -42,7 +42,7 @@ TASKS = {
 # The best of CHAPTER02_RATES for each arm, by the median over seeds in results/chapter02_rates.csv (a test holds the two together).
 CHAPTER02_RATES = (3e-3, 8e-3)
 CHAPTER02_BEST = {
-    ("Match2", "2-simplicial, 1 layer"): 3e-3,
+    ("Match2", "2-simplicial, 1 layer"): 8e-3,
     ("Match2", "dot product, 1 layer"): 3e-3,
     ("parity, one head", "2-simplicial, 1 layer"): 8e-3,
     ("parity, one head", "dot product, 1 layer"): 3e-3,
