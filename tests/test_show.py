@@ -25,6 +25,9 @@ CUBE = torch.full((5, 5, 5), 0.04)
 CURVE = ([10, 20], [0.5, 0.9])
 TRACE = [(3, k0, torch.tensor([1.0]), torch.tensor([2.0]), torch.tensor([[0.5, -0.5]])) for k0 in (0, 2)]
 FIGURES = {
+    "simplices": plots.simplices,
+    "hollow_and_filled": lambda: plots.hollow_and_filled({("a", "b"): torch.ones(2, 2)}, torch.ones(2, 2, 2)),
+    "task_strips": lambda: plots.task_strips({"parity": {"2-simplicial, 1 layer": [0.9, 1.0]}}, {"parity": 0.5}),
     "edge_and_triangle": lambda: plots.edge_and_triangle(),
     "match_sequence": lambda: plots.match_sequence(torch.tensor([1, 2, 3, 4]), 9, 3, [(1, 2)]),
     "match_sequence without a match": lambda: plots.match_sequence(torch.tensor([1, 2]), 9, 1, []),

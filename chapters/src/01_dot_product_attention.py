@@ -267,7 +267,7 @@ quiz("01")
 # - The matrix has S² entries a head; tiles avoid storing it, windows avoid computing it.
 #
 # **Now do:** `simplex-lab start 01` copies [exercise 01](../exercises/01_dot_product_attention.ipynb) to your `work/` folder: five functions, a
-# check for each. **Next chapter here today:** [03 Trilinear attention](03_trilinear_attention.ipynb).
+# check for each. **Next:** [02 What pairs cannot see](02_what_pairs_cannot_see.ipynb).
 #
 # **Further reading:** Vaswani et al. 2017, *Attention Is All You Need*; Ainslie et al. 2023, *GQA*; Dao et al. 2022, *FlashAttention*.
 

@@ -115,7 +115,7 @@ EXERCISES = (
         id="02.2",
         entry="coefficients",
         title="the cosine of a sum (derive)",
-        objective="Expand `cos(t_1 + ... + t_order)` into products of one factor for each angle, `cos t` or `sin t`, and return the sign of each product. "
+        objective="Expand `cos(t_1 + ... + t_order)` into products of one factor for each angle, `cos t` or `sin t`, and return the sign of each product: 1, -1, or 0 if it does not occur. "
         "For order 3 these are the products that a trilinear form adds up.",
         difficulty=2,
         minutes=15,

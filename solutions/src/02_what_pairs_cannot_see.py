@@ -75,8 +75,8 @@ from simplex_lab.checks import check
 check("02.2", coefficients)
 
 # %% [markdown] tags=["solution"]
-# **Why.** The cosine of a sum is the real part of a product of $\cos t + i \sin t$. Each sine brings a factor *i*, so an odd number of them leaves the real part, and every two make a
-# minus. For order 3 four products remain: ccc, css, scs, ssc. Each is one channel of a trilinear form.
+# **Why.** The cosine of a sum is the real part of a product of $\cos t + i \sin t$. Each sine brings a factor *i*, so a product with an odd number of sines is imaginary and drops
+# out, and every two make a minus. For order 3 four products remain: ccc, css, scs, ssc. Each is one channel of a trilinear form.
 #
 # **Common mistakes.** The expansion of the sine. No minus, or a minus for four sines.
 #
