@@ -211,7 +211,8 @@ more = predict(
 # 16 + 4x + y: is there a *z* with $x \to z$ and $z \to y$? With arrows 0 → 1 and 1 → 3 the answer to (0, 3) is yes, to (3, 0) no. Arrows may repeat or loop.
 #
 # A question meets two arrows, and they must fit each other in *z*. That is a triple again.
-#
+
+# %% [markdown]
 # This time the models are whole layers with an MLP, with equal parameters and equal tokens, and there is a dot-product model with **two** layers. It can do one
 # step after the other: first combine arrows, then answer. The best guess from the position alone scores 0.63.
 
@@ -298,8 +299,8 @@ print(f"parity with two heads, dot product: {learnt} of {len(spread)} seeds abov
 # - **Proved** (Sanford et al. 2023): for one layer of dot-product attention that solves Match3 for all inputs of length *N*, the product of dimension, heads and bits of
 #   precision grows almost as fast as *N*. Match2 needs no such growth, and one head that scores triples solves Match3.
 # - **Conjectured**, by the same authors: that with several layers the size must still grow like a power of *N*. The paper of this course (Roy et al. 2025) writes of
-#   exponentially many layers as if it were shown.
-# - **Observed**: everything you trained here. At 12 tokens and width 64 the theorem forbids nothing. A model that did not learn within a
+#   exponentially many as if it were shown.
+# - **Observed**: what you trained here. At 12 tokens and width 64 the theorem forbids nothing. A model that did not learn within a
 #   budget is not a model that cannot.
 
 # %% [markdown]
@@ -314,7 +315,7 @@ quiz("02")
 # ## Take with you
 #
 # - A triple can hold information that none of its pairs holds: exclusive or, Match3.
-# - Majority, Match2: sums of edges are enough. They are the controls: a model that fails there fails for another reason.
+# - Majority, Match2: sums of edges are enough. As controls they show that a model sees its inputs.
 # - Heads, MLPs and layers change what a dot-product model can do. Say which ones a claim is about.
 # - A proof speaks about all sizes, an experiment about one budget.
 #
