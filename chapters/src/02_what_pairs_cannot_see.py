@@ -198,10 +198,10 @@ for t in range(3):
 
 # %%
 more = predict(
-    "Two heads of half the width, still no MLP. The dot-product model ...",
-    "stays at 6 of 8",
-    "learns it in some seeds",
-    "always learns it",
+    "Two heads of half the width, still no MLP. On how many patterns is the dot-product model right?",
+    "6 of 8 in every seed",
+    "all 8 in some seeds",
+    "all 8 in every seed",
 )
 
 # %% [markdown]
