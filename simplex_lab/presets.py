@@ -76,8 +76,7 @@ def chapter02(seed: int = 0) -> dict[tuple[str, str], TrainConfig]:
             if isinstance(task, Composition):
                 models["dot product, 2 layers"] = match_parameters(replace(base, layers=("dot", "dot")), target)
         for arm, model in models.items():
-            lr = CHAPTER02_BEST.get((name, arm), CHAPTER02_RATES[0])
-            found[name, arm] = TrainConfig(model=model, task=task, steps=300, batch=128, lr=lr, seed=seed)
+            found[name, arm] = TrainConfig(model=model, task=task, steps=300, batch=128, lr=CHAPTER02_BEST[name, arm], seed=seed)
     return found
 
 

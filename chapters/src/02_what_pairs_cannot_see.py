@@ -214,12 +214,13 @@ more = predict(
 
 # %% [markdown]
 # This time the models are whole layers with an MLP, with equal parameters and equal tokens, and there is a dot-product model with **two** layers. It can do one
-# step after the other: first combine arrows, then answer. The best guess from the position alone scores 0.63.
+# step after the other: first combine arrows, then answer.
 
 # %%
 composition_runs = {arm: c for (task, arm), c in runs.items() if task == "composition"}
 task = composition_runs["2-simplicial, 1 layer"].task
 show_source(type(task).labels)
+print(f"best guess from the position alone: {task.guess_accuracy():.2f}")
 depth = predict(
     "Which models come above 0.95?",
     "only the 2-simplicial layer",
