@@ -120,8 +120,9 @@ def peers(rows: list[Mapping], question: str, S: int) -> Figure:
             times = values(rows, "forward+backward", "arm", question=question, S=S, Hkv=-Hkv, w1=w1, w2=w2)
             best = at[min(times.keys() - {"kernels"}, key=times.get)]
             ax.plot([at["kernels"], best], [y, y], color=plots.SIMPLICIAL, lw=1, zorder=0)
-            middle = np.sqrt(at["kernels"] * best)
-            ax.text(middle, y - 0.12, f"{best / at['kernels']:.1f} x", ha="center", va="bottom", fontsize=9, color=plots.SIMPLICIAL)
+            middle, factor = np.sqrt(at["kernels"] * best), best / at["kernels"]
+            shown = f"{factor:.0f} x" if factor > 100 else f"{factor:.1f} x"
+            ax.text(middle, y - 0.12, shown, ha="center", va="bottom", fontsize=9, color=plots.SIMPLICIAL)
         ax.set_xscale("log")
         ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if metric != "peak memory" else (1,)))
         ax.xaxis.set_major_formatter("{x:g}")

@@ -48,22 +48,27 @@ def _sweep(
             pivot = tl.where(sees(i[:, None], start[:, None], k[None, :], w2), lse2[:, None], float("inf"))
         else:
             pivot = lse2[:, None]
+        # rows of first keys are fetched one step ahead, as in the forward
+        k1_next = load_row(k1_ptr, j_lo, k1_stride, d, D, biases[0], BIASED)
+        v1 = load_row(v1_ptr, j_lo, v1_stride, d, D, biases[2], BIASED)
         for j in range(j_lo, end):
-            v1 = load_row(v1_ptr, j, v1_stride, d, D, biases[2], BIASED)
+            j_next = min(j + 1, end - 1)
             if DETERMINANT:
                 turn, back, _ = turns(d, D, DETERMINANT)
                 k1 = load_row(k1_ptr, j, k1_stride, back, D, biases[0], BIASED).to(dq.dtype)
                 k1_turn = load_row(k1_ptr, j, k1_stride, turn, D, biases[0], BIASED).to(dq.dtype)
                 a = (q * k1 - q_back * k1_turn).to(q.dtype)
             else:
-                k1 = load_row(k1_ptr, j, k1_stride, d, D, biases[0], BIASED)
+                k1 = k1_next
                 a = q * k1
+                k1_next = load_row(k1_ptr, j_next, k1_stride, d, D, biases[0], BIASED)
             # [ROWS, BLOCK_D] @ [BLOCK_D, BLOCK_K] -> [ROWS, BLOCK_K]
             s2 = tl.dot(a, tl.trans(k2), input_precision="ieee") * scale_log2 - pivot
             if POSITIONS > 1:
                 s2 = tl.where(sees(i, start, j, w1)[:, None], s2, -float("inf"))
             p = tl.exp2(s2)
             dp = tl.dot(do * v1, tl.trans(v2), input_precision="ieee")
+            v1 = load_row(v1_ptr, j_next, v1_stride, d, D, biases[2], BIASED)
             da = p * (dp - delta[:, None])
             # [ROWS, BLOCK_K] @ [BLOCK_K, BLOCK_D] -> [ROWS, BLOCK_D]
             u = tl.dot(da.to(k2.dtype), k2, input_precision="ieee")

@@ -60,15 +60,19 @@ def _sweep(
             pivot = tl.where(see_k, m[:, None], float("inf"))
         else:
             pivot = m[:, None]
+        # rows of first keys are fetched one step ahead: a program has nothing else to do while it waits for them
+        k1 = load_row(k1_ptr, j_lo, k1_stride, d, D, biases[0], BIASED)
+        v1 = load_row(v1_ptr, j_lo, v1_stride, d, D, biases[2], BIASED)
         for j in range(j_lo, end):
-            v1 = load_row(v1_ptr, j, v1_stride, d, D, biases[2], BIASED)
+            j_next = min(j + 1, end - 1)
             if DETERMINANT:
                 turn, back, _ = turns(d, D, DETERMINANT)
                 k1_back = load_row(k1_ptr, j, k1_stride, back, D, biases[0], BIASED).to(acc.dtype)
                 k1_turn = load_row(k1_ptr, j, k1_stride, turn, D, biases[0], BIASED).to(acc.dtype)
                 a = (q * k1_back - q_back * k1_turn).to(q.dtype)
             else:
-                a = q * load_row(k1_ptr, j, k1_stride, d, D, biases[0], BIASED)
+                a = q * k1
+                k1 = load_row(k1_ptr, j_next, k1_stride, d, D, biases[0], BIASED)
             # [ROWS, BLOCK_D] @ [BLOCK_D, BLOCK_K] -> [ROWS, BLOCK_K]
             s2 = tl.dot(a, tl.trans(k2), input_precision="ieee") * scale_log2
             if POSITIONS > 1:
@@ -95,6 +99,7 @@ def _sweep(
             l += tl.sum(p, 1)
             # [ROWS, BLOCK_K] @ [BLOCK_K, BLOCK_D] -> [ROWS, BLOCK_D]
             acc += tl.dot(p.to(v2.dtype), v2, input_precision="ieee") * v1
+            v1 = load_row(v1_ptr, j_next, v1_stride, d, D, biases[2], BIASED)
     return acc, l, m
 
 
