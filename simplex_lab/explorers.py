@@ -10,7 +10,16 @@ from simplex_lab import plots, tiled
 from simplex_lab.rotations import about_third_axis
 from simplex_lab.tasks import Match, match3_partners
 from simplex_lab.widgets import Slider, explorer
-from simplex_lab.windows import count_pairs, equal_context, two_simplicial_flops, visible, visible_pairs
+from simplex_lab.windows import (
+    count_pairs,
+    count_triples,
+    dot_product_flops,
+    equal_context,
+    logits_bytes,
+    two_simplicial_flops,
+    visible,
+    visible_pairs,
+)
 
 WORDS = ("the", "cat", "that", "we", "fed", "naps")
 
@@ -147,20 +156,34 @@ def budget_explorer() -> None:
     """Chapter 05: what two windows cost, beside dot-product attention over a context."""
     sizes = (16, 32, 64, 128, 256, 512, 1024)
     contexts = tuple(2**e for e in range(10, 18))
+    D = 128
 
     def work(w1, w2, n):
         return 4 * count_pairs(n) / n, two_simplicial_flops(1, 1) * w1 * w2
 
+    def layer(w1, w2, n):
+        """One head of D channels over the whole context: ``(what, dot product, triples)``."""
+        flops, paper = (two_simplicial_flops(n, D, w1, w2, convention=c) for c in ("matmul", "paper"))
+        return [
+            ("pairs, triples", short(count_pairs(n)), short(count_triples(n, w1, w2))),
+            ("FLOPs", short(dot_product_flops(n, D)), short(flops)),
+            ("FLOPs, paper's count", short(dot_product_flops(n, D)), short(paper)),
+            ("inputs and output, bf16", short(4 * n * D * 2) + "B", short(6 * n * D * 2) + "B"),
+            ("logits stored whole, fp32", short(logits_bytes(n, 1, order=2)) + "B", short(logits_bytes(n, 1, order=3)) + "B"),
+        ]
+
     def draw(w1, w2, n):
-        return plots.window_budget(w1, w2, n, *work(w1, w2, n))
+        return plots.window_budget(w1, w2, n, *work(w1, w2, n), layer(w1, w2, n))
 
     def say(w1, w2, n):
         pair, triple = work(w1, w2, n)
         more = f"{triple / pair:.1f} times as much as" if triple > pair else f"{triple / pair:.2f} of"
         even = equal_context(w1, w2)
+        _, (_, dot, flops), *_, (_, _, cube) = layer(w1, w2, n)
         return (
             f"A query sees {w1} x {w2} = {w1 * w2:,} pairs. That is {more} dot-product attention over a context of {n:,}; "
-            f"both cost the same at {even:,} tokens ({equal_context(w1, w2, convention='paper'):,} by the paper's count)."
+            f"both cost the same at {even:,} tokens ({equal_context(w1, w2, convention='paper'):,} by the paper's count). "
+            f"One head of {D} channels over the whole context: {flops} FLOPs, a dot product's {dot}; the naive cube would hold {cube}."
         )
 
     explorer(
@@ -196,3 +219,11 @@ def rotation_explorer(seed: int = 4) -> None:
         )
 
     explorer(draw, say, angle=Slider("turn (degrees)", 60, 0, 360, 5))
+
+
+def short(number: float) -> str:
+    """``number`` to three digits with k, M, G, T or P for powers of a thousand, and a space before the letter: ``2.2 T``."""
+    size = 0
+    while number >= 999.5 and size < 5:
+        number, size = number / 1000, size + 1
+    return f"{number:.3g} {' kMGTP'[size]}".rstrip()

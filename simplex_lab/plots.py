@@ -392,7 +392,9 @@ def rotation_scores(angles, curves: dict[str, list[float]], angle: float, vector
     ax.set_aspect("equal")
     ax.set_xticks([])
     ax.set_yticks([])
-    ax.set_xlabel(f"all three turned by {angle:g}°")
+    for side in ("left", "bottom"):
+        ax.spines[side].set_visible(False)
+    ax.set_xlabel(f"all three turned by {angle:g}°,\nseen along the third axis\n(dotted: before)", fontsize=10)
     looks = {
         "dot product <q, k1>": (DOT, DOT_TEXT, "-"),
         "trilinear": (SIMPLICIAL, SIMPLICIAL, "--"),
@@ -423,9 +425,9 @@ def weight_strip(z, labels, modulus: int) -> Figure:
         ax.text(1.02, y, f"{name}\n({chosen.sum():,} queries)", va="center", color=SIMPLICIAL if y else DOT_TEXT)
     for at, side in ((3 / 16, "right"), (5 / 16, "left")):
         ax.axvline(at, **REFERENCE)
-        ax.text(
-            at + (0.006 if side == "left" else -0.006), 1.5, "below: 0" if side == "right" else "above: 1", ha=side, va="center", fontsize=9
-        )
+        nudge, answer = (0.006, 1) if side == "left" else (-0.006, 0)
+        ax.text(at + nudge, 1.5, f"answer {answer}", ha=side, va="center", fontsize=9)
+    ax.text(1 / 4, 1.5, "ramp", ha="center", va="center", fontsize=9)
     ax.set_xlim(-0.01, 1.2)
     ax.set_ylim(-0.5, 1.7)
     ax.set_yticks([])
@@ -439,9 +441,15 @@ def weight_strip(z, labels, modulus: int) -> Figure:
 # --- windows and cost --------------------------------------------------------------------------------------------------
 
 
-def window_budget(w1: int, w2: int, n: int, pair_flops: float, triple_flops: float) -> Figure:
-    """The windows drawn to scale on the plane of the last 1024 positions, beside the work of both layers for one query and channel."""
-    fig, (ax, bars) = plt.subplots(1, 2, figsize=(8, 3.6), width_ratios=[1, 1.25])
+def window_budget(w1: int, w2: int, n: int, pair_flops: float, triple_flops: float, layer: list[tuple[str, str, str]]) -> Figure:
+    """The windows drawn to scale on the plane of the last 1024 positions, beside the work of both layers for one query and channel.
+
+    Below, ``layer``: what one head needs over the whole context, rows ``(what, dot product, triples)``.
+    """
+    fig = plt.figure(figsize=(8, 5.2))
+    top, bottom = fig.add_gridspec(2, 1, height_ratios=[3.4, 1.6])
+    ax, bars = fig.add_subfigure(top).subplots(1, 2, width_ratios=[1, 1.25])
+    numbers = fig.add_subfigure(bottom).subplots()
     side = 1024
     ax.set_xlim(-side, 0)
     ax.set_ylim(0, -side)
@@ -453,13 +461,19 @@ def window_budget(w1: int, w2: int, n: int, pair_flops: float, triple_flops: flo
     ax.set_xlabel("second key k", color=KEY2_TEXT)
     ax.set_ylabel("first key j", color=KEY1_TEXT)
     work = {f"dot product,\nall keys, n = {n:,}": (pair_flops, DOT), f"triples,\n{w1} x {w2}": (triple_flops, SIMPLICIAL)}
-    top = max(pair_flops, triple_flops)
+    most = max(pair_flops, triple_flops)
     for y, (flops, colour) in enumerate(work.values()):
         bars.barh(-y, flops / 1e3, color=colour, height=0.55)
-        bars.text(flops / 1e3 + top / 1e3 * 0.02, -y, f"{flops / 1e3:,.0f}k", va="center")
+        bars.text(flops / 1e3 + most / 1e3 * 0.02, -y, f"{flops / 1e3:,.0f}k", va="center")
     bars.set_yticks([0, -1], list(work))
-    bars.set_xlim(0, top / 1e3 * 1.25)
+    bars.set_xlim(0, most / 1e3 * 1.25)
     bars.set_xlabel("FLOPs a query and channel (1000s)")
+    numbers.axis("off")
+    head = [("one head of 128 channels, whole context", "dot product", "triples"), *layer]
+    for y, line in enumerate(head):
+        for x, text, align in zip((0.02, 0.72, 0.95), line, ("left", "right", "right"), strict=True):
+            colour = (None, DOT_TEXT, SIMPLICIAL)[(0.02, 0.72, 0.95).index(x)]
+            numbers.text(x, 1 - y / len(layer), text, ha=align, va="center", color=colour, transform=numbers.transAxes)
     return fig
 
 

@@ -41,8 +41,14 @@ def test_the_state_s_bars_are_acc_over_l_of_that_step():
 
 
 def test_the_budget_s_bars_are_the_costs_given():
-    _, bars = plots.window_budget(64, 32, 8192, 16386.0, 8192.0).axes
+    _, bars, numbers = plots.window_budget(64, 32, 8192, 16386.0, 8192.0, [("triples", "1 k", "2 M")]).axes
+    assert [t.get_text() for t in numbers.texts][3:] == ["triples", "1 k", "2 M"]
     assert [b.get_width() for b in bars.patches] == [16.386, 8.192]
+
+
+@pytest.mark.parametrize(("number", "text"), [(7, "7"), (999.4, "999"), (999.6, "1 k"), (66.6e9, "66.6 G"), (2.2e12, "2.2 T")])
+def test_long_numbers_are_shortened(number, text):
+    assert explorers.short(number) == text
 
 
 def test_latencies_are_sorted_by_pairs():

@@ -376,3 +376,21 @@ def test_cases_never_share_tensors_with_the_learner():
     case = Case("x", {"x": torch.ones(2, 2)})
     call.call(ALL["01.1"], lambda x: x.zero_(), case, torch.ones(2, 2))
     assert torch.equal(case.args["x"], torch.ones(2, 2))
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_walk_over_tiles_equals_the_reference(seed):
+    """The answer of 06.4 and 06.5 may hold no more than a tile, so it is not the reference itself."""
+    from simplex_lab.checks import chapter06
+
+    exercise = next(e for e in chapter06.EXERCISES if e.id == "06.4")
+    for case in (exercise.hand, *exercise.cases(torch.Generator().manual_seed(seed))):
+        args = {n: v.double() if isinstance(v, torch.Tensor) else v for n, v in case.args.items()}
+        torch.testing.assert_close(exercise.answer(**args), chapter06.attend_by_reference(**args))
+
+
+def test_a_case_of_few_whole_numbers_is_shown():
+    report = checks.run("02.1", lambda x, modulus: torch.ones_like(x) * (len(x) == 5) if len(x) != 5 else torch.tensor([0, 0, 0, 1, 1]))
+    assert report.rung == "random"
+    assert report.inputs.startswith("x = [")
+    assert "modulus = 11" in report.inputs

@@ -167,7 +167,7 @@ show_figure(
 # ## What it cost
 #
 # Equal tokens and equal parameters are not equal work. A 2-simplicial layer scores every pair (j, k) for every query, so at length 12 it
-# computes 12 times as many scores as a dot-product layer. What did that cost in time?
+# computes 12 times as many scores as a dot-product layer, masked ones included. What did that cost in time?
 
 # %%
 seconds = {arm: median(records.final(rows, "training time", arm=arm)) for arm in arms}

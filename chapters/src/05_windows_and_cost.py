@@ -19,7 +19,8 @@ plots.style()
 # ## One picture
 #
 # A query looks back over a plane of pairs. Its two windows cut a rectangle out of it, drawn to scale on the left, and the area of the rectangle
-# is what it costs. On the right the same query in a dot-product layer that sees everything. Move the windows; then move the context.
+# is what it costs. On the right the same query in a dot-product layer that sees everything; below, what one head needs over the whole context. Move the
+# windows; then move the context.
 
 # %%
 budget_explorer()

@@ -9,9 +9,10 @@ import torch
 from simplex_lab.checks.spec import Argument, Case, Exercise, Mistake
 
 
-def _partners(x, modulus, pairs=lambda i: itertools.combinations(range(i), 2)):
+def _partners(x, modulus, pairs=lambda i: itertools.combinations(range(i), 2), hit=None):
     values = x.tolist()
-    return torch.tensor([sum((values[i] + values[j] + values[k]) % modulus == 0 for j, k in pairs(i)) for i in range(len(values))])
+    hit = hit or (lambda total: total % modulus == 0)
+    return torch.tensor([sum(hit(values[i] + values[j] + values[k]) for j, k in pairs(i)) for i in range(len(values))])
 
 
 def _tokens(gen, n, modulus):
@@ -41,6 +42,12 @@ def _seeds(gen, n, gap, margin):
     return Case(f"{n} seeds, margin={margin}", {"first": first, "second": second, "margin": margin})
 
 
+# 0.75 and 0.5 are exact in binary: the lead is the margin and not a bit less
+TIE = Case(
+    "a lead of exactly the margin",
+    {"first": torch.tensor([0.75, 0.5], dtype=torch.float64), "second": torch.tensor([0.5, 0.5], dtype=torch.float64), "margin": 0.25},
+)
+
 EXERCISES = (
     Exercise(
         id="00.1",
@@ -50,7 +57,7 @@ EXERCISES = (
         difficulty=1,
         minutes=8,
         arguments=(Argument("x", "n", "int64", "tokens below the modulus"), Argument("modulus", "", "int", "at least 2")),
-        returns=Argument("count", "n", "int64", "pairs `j < k < i` with `x_i + x_j + x_k` a multiple of the modulus"),
+        returns=Argument("count", "n", "whole numbers", "pairs `j < k < i` with `x_i + x_j + x_k` a multiple of the modulus"),
         hand=Case("x = 5, 9, 1, 13, 9, modulus = 23", {"x": torch.tensor([5, 9, 1, 13, 9]), "modulus": 23}),
         cases=lambda gen: [_tokens(gen, *size) for size in ((9, 5), (12, 7), (15, 4), (2, 3))],
         answer=_partners,
@@ -74,6 +81,12 @@ EXERCISES = (
                 lambda x, modulus: _partners(x, modulus, lambda i: itertools.combinations(range(i + 1), 2)),
                 "the token is its own partner: j and k come before i",
                 "which tokens are earlier than position 0?",
+            ),
+            Mistake(
+                "equals",
+                lambda x, modulus: _partners(x, modulus, hit=lambda total: total == modulus),
+                "the sum must be a multiple of the modulus, so 0 and twice the modulus count as well",
+                "what is 20 + 13 + 13 with modulus 23?",
             ),
         ),
         hints=(
@@ -125,12 +138,15 @@ EXERCISES = (
         id="00.3",
         entry="scores",
         title="how many scores (predict)",
-        objective="How many scores does one head compute for a sequence of S tokens, dot product and 2-simplicial? Guess for S = 12 before you compute.",
+        objective="How many scores does one causal head compute for a sequence of S tokens, dot product and 2-simplicial? Guess for S = 12 before you compute.",
         difficulty=1,
         minutes=8,
         arguments=(Argument("S", "", "int", "tokens"),),
         returns=Argument(
-            "counts", "2", "int64", "`[pairs (i, j), triples (i, j, k)]` with j and k not later than i; j may be k, and both may be i"
+            "counts",
+            "2",
+            "a tensor of whole numbers",
+            "`[pairs (i, j), triples (i, j, k)]` with j and k not later than i; j may be k, and both may be i",
         ),
         hand=Case("S=3", {"S": 3}),
         cases=lambda gen: [Case(f"S={S}", {"S": S}) for S in (1, 2, 12, 100)],
@@ -175,16 +191,18 @@ EXERCISES = (
             Argument("second", "seeds", "float64", "those of the second, seed by seed on the same data"),
             Argument("margin", "", "float", "how far above it must be"),
         ),
-        returns=Argument("count", "", "int64", "a number from 0 to the number of seeds"),
+        returns=Argument("count", "", "whole number", "a number from 0 to the number of seeds"),
         hand=Case(
             "five seeds, margin=0.1",
             {
-                "first": torch.tensor([0.96, 0.68, 0.92, 0.81, 0.98], dtype=torch.float64),
-                "second": torch.tensor([0.88, 0.87, 0.60, 0.92, 0.90], dtype=torch.float64),
+                "first": torch.tensor([0.96, 0.68, 0.92, 0.81, 0.70], dtype=torch.float64),
+                "second": torch.tensor([0.88, 0.87, 0.60, 0.92, 0.62], dtype=torch.float64),
                 "margin": 0.1,
             },
         ),
-        cases=lambda gen: [_seeds(gen, *size) for size in ((5, 0.1, 0.1), (7, 0.05, 0.08), (5, 0.0, 0.0), (9, 0.3, 0.1))],
+        cases=lambda gen: (
+            [_seeds(gen, *size) for size in ((5, 0.1, 0.1), (7, 0.05, 0.08), (5, 0.0, 0.0), (9, 0.3, 0.1), (40, 0.08, 0.1))] + [TIE]
+        ),
         answer=_wins,
         question="compare the seeds of the first example one by one, with your own eyes. In which of them is the first model clearly better?",
         mistakes=(
@@ -205,6 +223,24 @@ EXERCISES = (
                 lambda **a: _wins(**a, count=lambda x, y, m: (x.sort().values >= y.sort().values + m).sum()),
                 "the best is compared with the best and the worst with the worst: seeds belong together by their data",
                 "which seed of the second does the first seed of the first belong to?",
+            ),
+            Mistake(
+                "relative-margin",
+                lambda **a: _wins(**a, count=lambda x, y, m: (x >= y * (1 + m)).sum()),
+                "the margin is taken as a share of the second's accuracy; it is a difference",
+                "is 0.70 at least 0.1 above 0.62?",
+            ),
+            Mistake(
+                "more-than-the-margin",
+                lambda **a: _wins(**a, count=lambda x, y, m: (x > y + m).sum()),
+                "a lead of exactly the margin counts: at least, not more than",
+                "0.75 against 0.5 with a margin of 0.25: does it count?",
+            ),
+            Mistake(
+                "either-way",
+                lambda **a: _wins(**a, count=lambda x, y, m: ((x - y).abs() >= m).sum()),
+                "seeds in which the second is far above count as well",
+                "who wins with 0.68 against 0.87?",
             ),
             Mistake(
                 "no-margin",

@@ -19,6 +19,12 @@ def _match3(x, modulus, allowed=lambda i, j, k: j < k < i, hit=lambda total, mod
     return torch.tensor(found, dtype=torch.int64)
 
 
+def _counted(x, modulus):
+    values = x.tolist()
+    pairs = [itertools.combinations(values[:i], 2) for i in range(len(values))]
+    return torch.tensor([sum((v + a + b) % modulus == 0 for a, b in p) for v, p in zip(values, pairs, strict=True)])
+
+
 def _tokens(gen, n, modulus):
     return Case(f"n={n}, modulus={modulus}", {"x": torch.randint(modulus, (n,), generator=gen), "modulus": modulus})
 
@@ -62,7 +68,7 @@ def _graph(gen, elements, arrows):
     return Case(f"elements={elements}, {arrows} arrows", {"arrows": pairs, "elements": elements})
 
 
-SPANS = tuple({"span": span} for span in (1, 5, 7, 9))
+SPANS = tuple({"span": span} for span in (5, 7, 9, 1))
 
 EXERCISES = (
     Exercise(
@@ -73,7 +79,7 @@ EXERCISES = (
         difficulty=1,
         minutes=10,
         arguments=(Argument("x", "n", "int64", "tokens below the modulus"), Argument("modulus", "", "int", "M, at least 2")),
-        returns=Argument("y", "n", "int64", "0 or 1"),
+        returns=Argument("y", "n", "whole numbers", "0 or 1"),
         hand=Case("x = 5, 9, 1, 13, 9, modulus = 23", {"x": torch.tensor([5, 9, 1, 13, 9]), "modulus": 23}),
         cases=lambda gen: [_tokens(gen, *size) for size in ((9, 11), (12, 23), (17, 37), (6, 3), (2, 5))],
         answer=_match3,
@@ -97,6 +103,18 @@ EXERCISES = (
                 lambda x, modulus: _match3(x, modulus, lambda i, j, k: len({i, j, k}) == 3),
                 "partners are taken from the future, too: only j < i and k < i count",
                 "what can position 0 see?",
+            ),
+            Mistake(
+                "distinct-values",
+                lambda x, modulus: _match3(x, modulus, lambda i, j, k: j < k < i and x[j] != x[k]),
+                "two tokens with the same value are two tokens: positions must differ, values need not",
+                "what is the label of the last token in 5, 5, 13 with modulus 23?",
+            ),
+            Mistake(
+                "counted",
+                _counted,
+                "this is the number of pairs; the label is 1 if there is any",
+                "what is the label of a token with two pairs?",
             ),
             Mistake(
                 "equals",
@@ -156,7 +174,7 @@ EXERCISES = (
         entry="best_vote",
         title="parity by voting (predict)",
         objective="A rule that only counts: say 1 if more than `cut` of the bits are 1, or the opposite. On what share of all `2 ** span` patterns can the best such rule "
-        "agree with the parity? Guess before you compute.",
+        "agree with the parity? Guess for longer and longer spans: does the share go to 1, to 3/4 or to 1/2?",
         difficulty=2,
         minutes=15,
         arguments=(Argument("span", "", "int", "number of bits, odd"),),
@@ -202,7 +220,12 @@ EXERCISES = (
             Argument("arrows", "m, 2", "int64", "`(a, b)` for an arrow from a to b; the same arrow may come twice"),
             Argument("elements", "", "int", "how many things there are"),
         ),
-        returns=Argument("reached", "elements, elements", "int64", "1 at `(x, y)` if there is a z with arrows from x to z and from z to y"),
+        returns=Argument(
+            "reached",
+            "elements, elements",
+            "whole numbers",
+            "1 at `(x, y)` if there is a z with arrows from x to z and from z to y; x, y and z need not differ, an arrow may be a loop",
+        ),
         hand=Case("arrows 0 to 1, 1 to 2, 0 to 2", {"arrows": torch.tensor([[0, 1], [1, 2], [0, 2]]), "elements": 3}),
         cases=lambda gen: [_graph(gen, *size) for size in ((4, 6), (5, 8), (6, 6), (3, 1), (8, 20))],
         answer=_paths,
@@ -231,6 +254,12 @@ EXERCISES = (
                 "any-length",
                 lambda **a: _paths(**a, combine=_closure),
                 "paths of other lengths count as well: exactly two arrows are asked",
+                "is an arrow from x to y a path of two arrows?",
+            ),
+            Mistake(
+                "one-or-two-steps",
+                lambda **a: _paths(**a, combine=lambda R: R + R @ R),
+                "the arrows themselves count as well: exactly two arrows are asked",
                 "is an arrow from x to y a path of two arrows?",
             ),
             Mistake(

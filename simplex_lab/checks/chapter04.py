@@ -44,6 +44,23 @@ def _about_first(x, rates):
     return _chunks(_rotate(rolled, rates)).roll(1, -1).reshape(x.shape)
 
 
+def _apart(x):
+    """Chunks of channels that lie a third of the row apart, as ``[S, D]`` with neighbours."""
+    return x.reshape(len(x), 3, -1).transpose(1, 2).reshape(x.shape)
+
+
+def _together(x):
+    """The way back."""
+    return x.reshape(len(x), -1, 3).transpose(1, 2).reshape(x.shape)
+
+
+def _overwritten(x, rates):
+    angle = torch.arange(len(x), dtype=x.dtype)[:, None] * rates
+    a, b, c = _chunks(x).unbind(-1)
+    a = a * angle.cos() - b * angle.sin()
+    return torch.stack([a, a * angle.sin() + b * angle.cos(), c], -1).reshape(x.shape)
+
+
 def _number(x):
     return torch.tensor(float(x), dtype=torch.float64)
 
@@ -94,6 +111,24 @@ EXERCISES = (
                 lambda a, b: (_chunks(a).roll(-1, -1) * _chunks(b).roll(1, -1)).reshape(a.shape),
                 "the second half is missing: each channel is a difference of two products",
                 "what is the cross product of a vector with itself?",
+            ),
+            Mistake(
+                "middle-sign",
+                lambda a, b: (_chunks(_cross(a, b)) * torch.tensor([1, -1, 1], dtype=a.dtype)).reshape(a.shape),
+                "the middle channel has the wrong sign: it is a3 b1 - a1 b3",
+                "which channel follows the third, going round?",
+            ),
+            Mistake(
+                "chunks-apart",
+                lambda a, b: _together(_cross(_apart(a), _apart(b))),
+                "you took channels 0, D/3 and 2 D/3 for a chunk; a chunk is three neighbours",
+                "which channels make the second chunk when D = 6?",
+            ),
+            Mistake(
+                "grouped-output",
+                lambda a, b: _together(_cross(a, b)),
+                "the numbers are right and lie in another order: first the first channels of all chunks, then the second ones",
+                "do you join the three channels with cat or with stack?",
             ),
         ),
         hints=(
@@ -149,6 +184,36 @@ EXERCISES = (
                 _first_chunk,
                 "only the first chunk is counted",
                 "how many chunks does D = 6 have?",
+            ),
+            Mistake(
+                "scaled",
+                lambda q, k1, k2: _logits(q, k1, k2) / math.sqrt(2 * q.shape[1]),
+                "the numbers are right up to a factor: no scale here",
+                "what does the objective say about the scale?",
+            ),
+            Mistake(
+                "scaled-like-a-dot-product",
+                lambda q, k1, k2: _logits(q, k1, k2) / math.sqrt(q.shape[1]),
+                "the numbers are right up to a factor: no scale here",
+                "what does the objective say about the scale?",
+            ),
+            Mistake(
+                "transposed",
+                lambda q, k1, k2: _logits(q, k1, k2).transpose(1, 2),
+                "the second and third index have traded places: j counts first keys and comes before k",
+                "what is A[0, 0, 1] of the card?",
+            ),
+            Mistake(
+                "exchanged-keys",
+                lambda q, k1, k2: _logits(q, k2, k1),
+                "k1 and k2 have traded places: j counts first keys, k second ones",
+                "which of the two does your second index count?",
+            ),
+            Mistake(
+                "chunks-apart",
+                lambda q, k1, k2: _logits(_apart(q), _apart(k1), _apart(k2)),
+                "you took channels 0, D/3 and 2 D/3 for a chunk; a chunk is three neighbours",
+                "which channels make the second chunk when D = 6?",
             ),
         ),
         hints=(
@@ -211,6 +276,30 @@ EXERCISES = (
                 "every chunk has a rate of its own",
                 "which rate belongs to channels 3 to 5?",
             ),
+            Mistake(
+                "overwritten",
+                _overwritten,
+                "the new y is computed from the x that is turned already",
+                "which x does `x sin + y cos` mean?",
+            ),
+            Mistake(
+                "no-position",
+                lambda x, rates: _rotate(x, rates, positions=torch.ones(len(x), dtype=torch.long)),
+                "all rows are turned by the same angle: it is position times rate",
+                "by how much is row 0 turned?",
+            ),
+            Mistake(
+                "chunks-apart",
+                lambda x, rates: _together(_rotate(_apart(x), rates)),
+                "you took channels 0, D/3 and 2 D/3 for a chunk; a chunk is three neighbours",
+                "which channels make the second chunk when D = 6?",
+            ),
+            Mistake(
+                "grouped-output",
+                lambda x, rates: _together(_rotate(x, rates)),
+                "the numbers are right and lie in another order: first the first channels of all chunks, then the second ones",
+                "do you join the three channels with cat or with stack?",
+            ),
         ),
         hints=(
             "Split the last axis into [D / 3, 3]. The angle of position t and chunk l is t * rates[l], a matrix [S, D / 3].",
@@ -261,6 +350,30 @@ EXERCISES = (
                 lambda n, M, share: _number((2 * math.log(n) + math.log(share)) / (2 * math.sin(math.pi / M) ** 2)),
                 "a smaller share must ask for a larger c, yours asks for a smaller one",
                 "is log(1/3) positive?",
+            ),
+            Mistake(
+                "share-ignored",
+                lambda n, M, share: _number((2 * math.log(n) + math.log(3)) / (2 * math.sin(math.pi / M) ** 2)),
+                "that is the chapter's case, a share of 1/3: yours does not depend on `share`",
+                "where does the chapter's log 3 come from?",
+            ),
+            Mistake(
+                "one-and-a-half",
+                lambda n, M, share: _number(1.5 * (2 * math.log(n) - math.log(share)) / (2 * math.sin(math.pi / M) ** 2)),
+                "that is 1.5 times the bound: what the head uses, not the smallest c",
+                "which c makes both sides equal?",
+            ),
+            Mistake(
+                "sine-not-squared",
+                lambda n, M, share: _number((2 * math.log(n) - math.log(share)) / (2 * math.sin(math.pi / M))),
+                "the sine is not squared",
+                "what is 1 - cos(2 pi / M), by the half angle?",
+            ),
+            Mistake(
+                "base-two",
+                lambda n, M, share: _number((2 * math.log2(n) - math.log2(share)) / (2 * math.sin(math.pi / M) ** 2)),
+                "the logarithm has base 2, but the weights are powers of e",
+                "which logarithm undoes exp?",
             ),
         ),
         hints=(

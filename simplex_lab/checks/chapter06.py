@@ -7,7 +7,7 @@ import math
 import torch
 
 from simplex_lab import reference
-from simplex_lab.checks.properties import large_logits, sharp
+from simplex_lab.checks.properties import large_logits, no_larger_than, sharp
 from simplex_lab.checks.spec import Argument, Case, Exercise, Mistake
 from simplex_lab.windows import key_rows_loaded
 
@@ -73,8 +73,15 @@ def _far_below(gen):
     return Case(f"{case.label}, all scores far below 0", case.args | below)
 
 
-def _attend(q, k1, k2, v1, v2, block_k=None):
-    """One query that sees all pairs, by the reference: keys padded to one length, one more position for the query."""
+def _far_above(gen):
+    """All scores of several hundred: their powers overflow."""
+    case = _row(gen, 3, 5, 4, 2)
+    above = {"q": 20 + case.args["q"].abs(), "k1": 3 + case.args["k1"].abs(), "k2": 3 + case.args["k2"].abs()}
+    return Case(f"{case.label}, all scores far above 0", case.args | above)
+
+
+def attend_by_reference(q, k1, k2, v1, v2, block_k=None):
+    """One query that sees all pairs, by the reference, for the tests: keys padded to one length, one more position for the query."""
     S = max(len(k1), len(k2))
     pad = [torch.cat([x.new_zeros(S - len(x), x.shape[1]), x]) for x in (k1, k2, v1, v2)]
     return reference.two_simplicial(q.expand(S, -1)[None, :, None], *(x[None, :, None] for x in pad), w1=len(k1), w2=len(k2)).o[0, -1, 0]
@@ -97,6 +104,8 @@ def _tiles(
     start=-1e30,
     log2e=LOG2E,
     reset=False,
+    fixed=None,
+    forgets=False,
 ):
     D = len(q)
     acc, l, m = torch.zeros_like(q), q.new_zeros(()), q.new_tensor(start)
@@ -108,13 +117,18 @@ def _tiles(
         K2, V2 = k2[k0 : k0 + block_k], v2[k0 : k0 + block_k]
         for j in range(len(k1)):
             s2 = K2 @ (q * k1[j]) * (D**-0.5 if scale else 1.0) * log2e
-            m_new = torch.maximum(m, s2.max())
+            m_new = s2.max() if forgets else torch.maximum(m, s2.max()) if fixed is None else q.new_tensor(fixed)
             alpha, p = torch.exp2(m - m_new), torch.exp2(s2 - m_new)
             l = (l * alpha if rescale_l else l) + p.sum()
             acc = (acc * alpha if rescale_acc else acc) + (p @ V2) * (v1[j] if v1_late else 1.0)
             m = m_new
         outputs.append(acc / l)
     return torch.stack(outputs).mean(0) if per_tile else acc / l
+
+
+def _by_tiles(q, k1, k2, v1, v2, block_k):
+    """The answer: equal to :func:`attend_by_reference` (tested), but in small tensors, as the exercise asks."""
+    return _tiles(q, k1, k2, v1, v2, block_k)
 
 
 Q = Argument("q", "D", "float", "one query")
@@ -134,6 +148,8 @@ HAND_ROW = {
     "v2": torch.tensor([[1.0, 0.0, 1.0, 1.0], [2.0, 1.0, 1.0, 0.0], [9.0, 4.0, 0.0, 1.0], [0.0, 2.0, 1.0, 1.0], [5.0, 1.0, 0.0, 3.0]]),
     "block_k": 2,
 }
+# 64 x 64 pairs in tiles of 16: a row of a tile's scores are 16 numbers, all first keys with a tile 1024
+ONE_TILE = no_larger_than(512, lambda gen: _row(gen, 64, 64, 4, 16), "a row of a tile's scores are 16 of the 4,096")
 FORGOT_ACC = Mistake(
     "acc-not-rescaled",
     lambda **a: _walk(**a, alpha_acc=False) if len(a) == 2 else _tiles(**a, rescale_acc=False),
@@ -145,6 +161,12 @@ STARTS_AT_ZERO = Mistake(
     lambda **a: _walk(**a, start=0.0) if len(a) == 2 else _tiles(**a, start=0.0),
     "m starts above every score: when all scores are far below 0, all powers vanish and l is 0",
     "which start value is below any score?",
+)
+NEVER_RESCALED = Mistake(
+    "never-rescaled",
+    lambda **a: _walk(**a, alpha_l=False, alpha_acc=False) if len(a) == 2 else _tiles(**a, rescale_l=False, rescale_acc=False),
+    "neither l nor acc shrinks when m grows; or m was overwritten before alpha was computed, which then is 1",
+    "the maximum grows from 1 to 3. What is alpha in your code?",
 )
 FORGOT_L = Mistake(
     "l-not-rescaled",
@@ -172,6 +194,7 @@ EXERCISES = (
         mistakes=(
             FORGOT_ACC,
             FORGOT_L,
+            NEVER_RESCALED,
             STARTS_AT_ZERO,
             Mistake(
                 "base-e",
@@ -212,20 +235,32 @@ EXERCISES = (
         ),
         returns=Argument("o", "D", "that of acc", "the softmax-weighted mean over all tiles"),
         hand=Case(
-            "T=2, D=2",
-            {"m": torch.tensor([1.0, 3.0]), "l": torch.tensor([2.0, 1.0]), "acc": torch.tensor([[4.0, 2.0], [1.0, 0.0]])},
+            "T=2, D=3",
+            {"m": torch.tensor([3.0, 1.0]), "l": torch.tensor([1.0, 2.0]), "acc": torch.tensor([[1.0, 0.0, 2.0], [4.0, 2.0, 0.0]])},
         ),
         cases=lambda gen: [_parts(gen, T, 5, D) for T, D in ((1, 2), (2, 3), (7, 4), (16, 2))],
         answer=_merge,
         axes="d",
         properties=(large_logits("m", 100.0),),
-        question="against which maximum must both tiles of the card be measured, and by what does the first one shrink?",
+        question="against which maximum must both tiles of the card be measured, and by what does the second one shrink?",
         mistakes=(
             Mistake(
                 "no-maximum",
                 lambda m, l, acc: acc.sum(0) / l.sum(),
                 "the tiles were added as if they had one maximum: m is not used",
-                "tile 0 says l = 2 against m = 1. What would l be against m = 3?",
+                "tile 1 says l = 2 against m = 1. What would l be against m = 3?",
+            ),
+            Mistake(
+                "base-e",
+                lambda m, l, acc: (torch.exp(m - m.max())[:, None] * acc).sum(0) / (torch.exp(m - m.max()) * l).sum(),
+                "the powers are of e; m is in base 2, as in 06.1",
+                "what is 2^(1 - 3)?",
+            ),
+            Mistake(
+                "acc-not-rescaled",
+                lambda m, l, acc: acc.sum(0) / (torch.exp2(m - m.max()) * l).sum(),
+                "l is rescaled and acc is not: both were measured against the tile's own maximum",
+                "by which factor is the second tile's acc too large?",
             ),
             Mistake(
                 "mean-of-outputs",
@@ -256,7 +291,7 @@ EXERCISES = (
         id="06.3",
         entry="rows_loaded",
         title="count what is fetched (predict)",
-        objective="Rows of keys that one query's walk loads with tiles of second keys outside: each tile once (a shorter last one counts its own rows), the first keys once for every tile.",
+        objective="Rows of keys, not their values, that one query's walk loads with tiles of second keys outside: a tile's rows once while it stays, and what passes by as often as it passes. A shorter last tile counts its own rows.",
         difficulty=1,
         minutes=5,
         arguments=(
@@ -268,7 +303,7 @@ EXERCISES = (
         hand=Case("n1=6, n2=8, block_k=4", {"n1": 6, "n2": 8, "block_k": 4}),
         cases=lambda gen: [
             Case(f"n1={a}, n2={b}, block_k={c}", {"n1": a, "n2": b, "block_k": c})
-            for a, b, c in ((1, 1, 4), (32, 512, 64), (5, 33, 16), (512, 32, 32), (7, 9, 1))
+            for a, b, c in ((32, 512, 64), (5, 33, 16), (512, 32, 32), (7, 9, 1), (1, 1, 4))
         ],
         answer=lambda n1, n2, block_k: torch.tensor(float(key_rows_loaded(n1, n2, block_k, outer="k")), dtype=torch.float64),
         question="how many tiles does the card's case have, and what does each of them load?",
@@ -284,6 +319,12 @@ EXERCISES = (
                 lambda n1, n2, block_k: torch.tensor(float(n1 + n2), dtype=torch.float64),
                 "every row once would need all of them to stay in fast memory; only a tile does",
                 "what happens to the first keys when the next tile comes?",
+            ),
+            Mistake(
+                "part-of-a-tile",
+                lambda n1, n2, block_k: torch.tensor(float(n2 + n2 / block_k * n1), dtype=torch.float64),
+                "a shorter last tile needs all first keys, too: the number of tiles is a whole number",
+                "how many tiles are there for n2 = 9 and block_k = 4?",
             ),
             Mistake(
                 "rounded-down",
@@ -302,21 +343,34 @@ EXERCISES = (
         id="06.4",
         entry="attend_by_tiles",
         title="one query over tiles of pairs",
-        objective="2-simplicial attention of one query that sees all pairs: tiles of second keys outside, first keys inside, never more than one tile of scores.",
+        objective="2-simplicial attention of one query that sees all pairs: tiles of second keys outside, first keys inside, one row of scores of a tile at a time.",
         difficulty=3,
         minutes=20,
         arguments=(Q, *KEYS, BLOCK),
         returns=Argument("o", "D", "that of q", "scale D ** -0.5, softmax over all n1 n2 pairs"),
         hand=Case("n1=2, n2=5, D=4, block_k=2", HAND_ROW),
-        cases=lambda gen: [_far_below(gen), *(_row(gen, *sizes) for sizes in SIZES)],
-        answer=_attend,
+        cases=lambda gen: [_far_above(gen), _far_below(gen), *(_row(gen, *sizes) for sizes in SIZES)],
+        answer=_by_tiles,
         axes="d",
-        properties=(large_logits("q", 100.0),),
-        question="print m, l and acc after the first tile of the card: are they what 06.1 would give for its four pairs?",
+        properties=(large_logits("q", 100.0), ONE_TILE),
+        question="print m, l and acc after the second tile of the card: are they what 06.1 would give for its eight pairs?",
         mistakes=(
             FORGOT_ACC,
             FORGOT_L,
+            NEVER_RESCALED,
             STARTS_AT_ZERO,
+            Mistake(
+                "no-maximum",
+                lambda **a: _tiles(**a, fixed=0.0),
+                "nothing is subtracted from the scores: large ones overflow",
+                "where does your m enter the powers?",
+            ),
+            Mistake(
+                "maximum-forgets",
+                lambda **a: _tiles(**a, forgets=True),
+                "the new maximum is that of this step only: it may fall, and then old sums grow without bound",
+                "the maximum of everything so far: which two numbers decide it?",
+            ),
             Mistake(
                 "base-e-scores",
                 lambda **a: _tiles(**a, log2e=1.0),
@@ -370,10 +424,10 @@ EXERCISES = (
         arguments=(Q, *KEYS, BLOCK),
         returns=Argument("o", "D", "that of q", "as in 06.4"),
         hand=Case("n1=2, n2=5, D=4, block_k=2", HAND_ROW),
-        cases=lambda gen: [_far_below(gen), *(_row(gen, *sizes) for sizes in SIZES)],
-        answer=_attend,
+        cases=lambda gen: [_far_above(gen), _far_below(gen), *(_row(gen, *sizes) for sizes in SIZES)],
+        answer=_by_tiles,
         axes="d",
-        properties=(large_logits("q", 100.0),),
+        properties=(large_logits("q", 100.0), ONE_TILE),
         question="give it one tile only (block_k = n2), then two: from which tile on is it wrong, and what is different about that tile?",
         mistakes=(
             Mistake(

@@ -11,6 +11,11 @@ from simplex_lab.checks.call import Outcome, call
 from simplex_lab.checks.spec import Case, Exercise, Mistake
 
 SEED = 20250702
+# what to try when the card's own example is right
+BEYOND_THE_CARD = {
+    "random": "the card's example comes out right and {case} does not: what is there in it that the card does not have?",
+    "strided": "the same numbers, contiguous in memory, come out right: which of your steps assumes how they lie?",
+}
 
 
 @dataclass
@@ -25,6 +30,7 @@ class Result:
     diagnosis: str = ""
     says: str = ""
     asks: str = ""
+    inputs: str = ""  # the inputs, if they are few whole numbers
     wrong: torch.Tensor | None = field(default=None, repr=False)  # True where the output is wrong
     max_error: float = 0.0
     printed: str = ""
@@ -59,6 +65,8 @@ class Climb:
             for prop in self.exercise.properties:
                 prop(self)
             self.compare("strided", cases[-1], strided=True)
+            if any(isinstance(v, torch.Tensor) and v.is_floating_point() for v in cases[-1].args.values()):
+                self.compare("float64", in_float64(cases[-1]))
             self.memory(cases[-1])
             if torch.cuda.is_available():
                 self.compare("gpu", on(cases[-1], "cuda"))
@@ -91,7 +99,7 @@ class Climb:
         if outcome.trouble == "not-attempted":
             self.give_up("attempted", case, outcome.trouble, outcome.says, "")
         if outcome.trouble:
-            asks = "run your function by hand on the example of the card: what happens?"
+            asks = f"run your function by hand on {'the example of the card' if rung == 'hand' else case.label}: what happens?"
             self.give_up("runs", case, outcome.trouble, outcome.says, asks)
         value, what = outcome.value, self.exercise.returns
         if value is None:
@@ -101,9 +109,11 @@ class Climb:
         if not isinstance(value, torch.Tensor):
             wanted = f"a torch.Tensor of shape {what.shape}" if what.shape else "a number"
             says = f"your function returns a {type(value).__name__}, expected {wanted}"
-            self.give_up("returns", case, "wrong-type", says, "what does the contract table promise?")
+            made_of = isinstance(value, (list, tuple)) and what.shape
+            asks = "wrap it: `torch.tensor([...])`" if made_of else "what does the card promise in its last row?"
+            self.give_up("returns", case, "wrong-type", says, asks)
         if value.shape != expected.shape:
-            named = f"{what.shape} = {list(expected.shape)}"
+            named = f"{what.shape} = {list(expected.shape)}" if what.shape else "a single number"
             says = f"shape {list(value.shape)}, expected {named}"
             asks = "which axis is missing, or one too many?"
             if sorted(value.shape) == sorted(expected.shape):
@@ -127,7 +137,13 @@ class Climb:
         outcome = call(self.exercise, self.fn, case, self.expected(case))
         if outcome.changed:
             says = f"your function modifies its input `{outcome.changed}`: the caller still needs it"
-            self.give_up("memory", case, "modifies-input", says, "which line writes in place (`+=`, `*=`, a method ending in `_`)?")
+            self.give_up(
+                "memory",
+                case,
+                "modifies-input",
+                says,
+                "which line writes in place (`+=`, `*=`, a method ending in `_`, an assignment into a view)?",
+            )
 
     # --- how it ends -------------------------------------------------------------------------------------------------
 
@@ -151,35 +167,43 @@ class Climb:
         """Numbers differ: name the worst one, draw where, and look for a known mistake that gives the same numbers."""
         known = self.recognise(case, value)
         result = Result(self.exercise, rung=rung, where=saw or case.label, wrong=wrong, printed=self.printed)
+        result.inputs = "" if rung == "hand" else small(case)
         result.worst = worst_line(self.exercise, value, expected, wrong, limit)
         if known:
             result.diagnosis, result.says, result.asks = known.name, known.says, known.asks
         else:
-            result.diagnosis, result.asks = "unknown", self.exercise.question
+            result.diagnosis, result.asks = "unknown", BEYOND_THE_CARD.get(rung, self.exercise.question).format(case=case.label)
         raise Failed(result)
 
     def recognise(self, case: Case, value: torch.Tensor) -> Mistake | None:
         """The known mistake whose output on this case, and on further cases while several fit, is the learner's."""
         fits = [m for m in self.exercise.mistakes if self.same(m, case, value)]
+        if fits and torch.equal(value.double(), value.double().round()):
+            # whole numbers agree by chance: a mistake must explain the other cases, too
+            for other in (self.exercise.hand, *self.exercise.cases(torch.Generator().manual_seed(SEED))):
+                again = call(self.exercise, self.fn, other, self.expected(other)).value
+                again = torch.as_tensor(again) if isinstance(again, (int, float, torch.Tensor)) else None
+                fits = [m for m in fits if again is None or self.agrees(m, other, again)]
         if len(fits) > 1:
             for other in self.exercise.cases(torch.Generator().manual_seed(SEED + 1)):
                 again = call(self.exercise, self.fn, other, self.expected(other)).value
                 if isinstance(again, torch.Tensor):
-                    fits = [m for m in fits if self.same(m, other, again)] or fits
+                    fits = [m for m in fits if self.agrees(m, other, again)] or fits
                 if len(fits) == 1:
                     break
         return fits[0] if fits else None
 
     def same(self, mistake: Mistake, case: Case, value: torch.Tensor) -> bool:
+        """Does the mistake give the learner's output, and not the right one? If it does no harm on this case, it explains nothing."""
+        return self.agrees(mistake, case, value) and not self.agrees(mistake, case, self.expected(case))
+
+    def agrees(self, mistake: Mistake, case: Case, value: torch.Tensor) -> bool:
         args = {n: v.clone() if isinstance(v, torch.Tensor) else v for n, v in case.args.items()}
         wrong = mistake.wrong(**args)
         wrong = wrong if isinstance(wrong, torch.Tensor) else torch.tensor(wrong, dtype=torch.float64)
         if wrong.shape != value.shape:
             return False
-        wrong, value, right = wrong.detach().double().cpu(), value.double(), self.expected(case)
-        if right.shape == wrong.shape and torch.allclose(wrong, right, rtol=1e-4, atol=1e-5, equal_nan=True):
-            return False  # on this case the mistake does no harm, so it explains nothing
-        return torch.allclose(wrong, value, rtol=1e-4, atol=1e-5, equal_nan=True)
+        return torch.allclose(wrong.detach().double().cpu(), value.detach().double().cpu(), rtol=1e-4, atol=1e-5, equal_nan=True)
 
 
 def worst_line(exercise: Exercise, value, expected, wrong, limit: float) -> str:
@@ -220,3 +244,19 @@ def on(case: Case, device: str) -> Case:
     """The same case with its tensors on another device."""
     args = {n: v.to(device) if isinstance(v, torch.Tensor) else v for n, v in case.args.items()}
     return replace(case, label=f"{case.label} on {device}", args=args)
+
+
+def in_float64(case: Case) -> Case:
+    """The same case in float64: an output made without a dtype shows there."""
+    args = {n: v.double() if isinstance(v, torch.Tensor) and v.is_floating_point() else v for n, v in case.args.items()}
+    return replace(case, label=f"{case.label} in float64", args=args)
+
+
+def small(case: Case) -> str:
+    """``modulus = 5, x = [1, 4, 0]``: the inputs of a case if they are few whole numbers, else nothing."""
+    shown = []
+    for name, v in case.args.items():
+        if isinstance(v, torch.Tensor) and (v.is_floating_point() or v.numel() > 40):
+            return ""
+        shown.append(f"{name} = {v.tolist() if isinstance(v, torch.Tensor) else v}")
+    return ", ".join(shown) if any(isinstance(v, torch.Tensor) for v in case.args.values()) else ""

@@ -1,12 +1,15 @@
-"""Rungs that ask for more than equal numbers: causality, sums, large logits. Each takes a :class:`~simplex_lab.checks.ladder.Climb`."""
+"""Rungs that ask for more than equal numbers: causality, sums, large logits, small tensors. Each takes a ``ladder.Climb``."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import torch
 
 from simplex_lab.checks.ladder import Climb
+from simplex_lab.checks.spec import Case
+from simplex_lab.meter import memory_of
 
 
 def sums_to_one(axes: tuple[int, ...], over: str):
@@ -53,6 +56,21 @@ def large_logits(name: str, factor: float):
         climb.compare("large logits", replace(case, label=f"{case.label}, {name} times {factor:g}", args=args))
 
     return large
+
+
+def no_larger_than(numbers: int, case: Callable[[torch.Generator], Case], what: str):
+    """No tensor on the way has more than ``numbers`` entries, on a case where the whole would have many more."""
+
+    def small_tensors(climb: Climb) -> None:
+        big = case(climb.generator)
+        climb.compare("tiles", big)
+        args = {n: v.clone() if isinstance(v, torch.Tensor) else v for n, v in big.args.items()}
+        largest = memory_of(lambda: climb.fn(**args)).largest // 4
+        if largest > numbers:
+            says = f"a tensor of {largest:,} numbers was made: {what}"
+            climb.give_up("tiles", big, "more-than-a-tile", says, "which line computes for several tiles, or for all first keys, at once?")
+
+    return small_tensors
 
 
 def sharp(generator: torch.Generator, *shape: int, gain: float = 1.0) -> torch.Tensor:

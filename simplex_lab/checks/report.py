@@ -18,11 +18,13 @@ RUNGS = {
     "returns": "returns what the contract promises",
     "finite": "finite numbers",
     "hand": "the hand-sized case of the card",
-    "random": "random inputs against the fp64 reference",
+    "random": "further inputs against the reference",
     "strided": "inputs that are not contiguous in memory",
+    "float64": "inputs in float64",
     "sums to one": "the weights of a query sum to 1",
     "causal": "no look into the future",
     "large logits": "large logits",
+    "tiles": "one tile at a time",
     "memory": "stays inside its memory",
     "gpu": "the same again on the GPU",
 }
@@ -39,6 +41,8 @@ def lines(result: Result, hints_left: int) -> list[tuple[str, str]]:
         return [("", f"{e.id}  {e.title}  not attempted yet: {result.says}")]
     rung = RUNGS[result.rung]
     found = [("", f"{e.id}  {e.title}  not yet"), ("rung", rung + (f" ({result.where})" if result.where else ""))]
+    if result.inputs:
+        found.append(("inputs", result.inputs))
     if result.worst:
         found.append(("worst", result.worst))
     if result.wrong is not None and result.wrong.dim():

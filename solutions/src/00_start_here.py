@@ -4,6 +4,8 @@
 # Four warm-ups, five lines each, to learn how the checks talk. They belong to [chapter 00](../chapters/00_start_here.ipynb).
 #
 # <!-- exercise -->
+# Each exercise opens with its *card*: what to write, what goes in and comes out, and a small example.
+#
 # Work in your own copy: `simplex-lab start 00` puts it into `work/`, where no update can touch it. Replace `raise NotImplementedError()`,
 # run the cell, then run the check below it. A check that fails says what it saw, names the mistake if it knows it, and has three hints.
 # <!-- /exercise -->

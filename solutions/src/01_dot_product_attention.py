@@ -5,6 +5,8 @@
 # [chapter 01](../chapters/01_dot_product_attention.ipynb).
 #
 # <!-- exercise -->
+# Each exercise opens with its *card*: what to write, what goes in and comes out, and a small example.
+#
 # Work in your own copy: `simplex-lab start 01` puts it into `work/`, where no update can touch it. Replace `raise NotImplementedError()`,
 # run the cell, then run the check below it. A check that fails says what it saw, names the mistake if it knows it, and has three hints.
 # `softmax = checkpoint("01.1", softmax)` keeps your function if it passes, and lends you the course's answer if it does not, so that you can go on.

@@ -4,6 +4,8 @@
 # Labels, a formula, a prediction and a broken function. They belong to [chapter 02](../chapters/02_what_pairs_cannot_see.ipynb).
 #
 # <!-- exercise -->
+# Each exercise opens with its *card*: what to write, what goes in and comes out, and a small example.
+#
 # Work in your own copy: `simplex-lab start 02` puts it into `work/`, where no update can touch it. Replace `raise NotImplementedError()`,
 # run the cell, then run the check below it. A check that fails says what it saw, names the mistake if it knows it, and has three hints.
 # <!-- /exercise -->

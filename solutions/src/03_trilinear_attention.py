@@ -4,6 +4,8 @@
 # From a triple loop to a whole layer in five steps. They belong to [chapter 03](../chapters/03_trilinear_attention.ipynb).
 #
 # <!-- exercise -->
+# Each exercise opens with its *card*: what to write, what goes in and comes out, and a small example.
+#
 # Work in your own copy: `simplex-lab start 03` puts it into `work/`, where no update can touch it. Replace `raise NotImplementedError()`,
 # run the cell, then run the check below it. A check that fails says what it saw, names the mistake if it knows it, and has three hints.
 # `joint_softmax = checkpoint("03.2", joint_softmax)` keeps your function if it passes, and lends you the course's answer if it does not, so that you can go on.

@@ -4,6 +4,8 @@
 # Cross products, determinant logits, rotations by position, and a bound to derive. They belong to [chapter 04](../chapters/04_rotations_and_determinants.ipynb).
 #
 # <!-- exercise -->
+# Each exercise opens with its *card*: what to write, what goes in and comes out, and a small example.
+#
 # Work in your own copy: `simplex-lab start 04` puts it into `work/`, where no update can touch it. Replace `raise NotImplementedError()`,
 # run the cell, then run the check below it. A check that fails says what it saw, names the mistake if it knows it, and has three hints.
 # <!-- /exercise -->
@@ -108,7 +110,7 @@ check("04.3", rotate)
 
 # %%
 def sharpness(n, M, share):
-    """Solve n² exp(-2 c sin(pi / M)²) = share for c."""
+    """The smallest c that is sharp enough."""
     ### BEGIN SOLUTION
     return (2 * math.log(n) - math.log(share)) / (2 * math.sin(math.pi / M) ** 2)
     ### END SOLUTION

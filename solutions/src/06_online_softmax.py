@@ -4,9 +4,10 @@
 # From four scores in one pass to a query that walks over tiles of pairs. The five steps belong to [chapter 06](../chapters/06_online_softmax.ipynb).
 #
 # <!-- exercise -->
+# Each exercise opens with its *card*: what to write, what goes in and comes out, and a small example.
+#
 # Work in your own copy: `simplex-lab start 06` puts it into `work/`, where no update can touch it. Replace `raise NotImplementedError()`,
 # run the cell, then run the check below it. A check that fails says what it saw, names the mistake if it knows it, and has three hints.
-# `one_pass = checkpoint("06.1", one_pass)` keeps your function if it passes, and lends you the course's answer if it does not, so that you can go on.
 # <!-- /exercise -->
 # <!-- solution -->
 # These are the answers, with the reason for each, common mistakes, and what a pass does not prove. Try the exercise first.
@@ -86,7 +87,7 @@ check("06.2", merge)
 
 # %%
 def rows_loaded(n1, n2, block_k):
-    """Predict first: is it nearer to n1 + n2 or to n1 * n2?"""
+    """Predict first, for n1 = 32, n2 = 512 and tiles of 64: nearer to 544 or to 16,384?"""
     ### BEGIN SOLUTION
     tiles = -(-n2 // block_k)
     return n2 + tiles * n1
@@ -137,10 +138,10 @@ check("06.4", attend_by_tiles)
 #
 # **Common mistakes.** Setting m, l and acc to their start values inside the loop over tiles. A last, shorter tile left out. `v1` forgotten.
 #
-# **What a pass does not prove.** That you held one tile at a time: all keys at once give the same numbers. Nor windows and the diagonal: here the query sees everything. `tiled.forward_program` shows where the mask goes.
+# **What a pass does not prove.** The order of the loops: with j outside the numbers are the same, and no tensor is larger. Nor windows and the diagonal: here the query sees everything. `tiled.forward_program` shows where the mask goes.
 
 # %% [markdown]
-# A colleague wrote this walk. On most inputs it agrees with yours. On the card's it does not.
+# A colleague wrote this walk. On most inputs it agrees with yours. On the example of its card it does not.
 
 
 # %%

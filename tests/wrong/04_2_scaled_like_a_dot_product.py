@@ -1,0 +1,14 @@
+"""Logits are divided by the root of D.
+
+exercise: 04.2
+rung: hand
+diagnosis: scaled-like-a-dot-product
+"""
+
+import torch
+
+
+def determinant_logits(q, k1, k2):
+    S, D = q.shape
+    c = torch.linalg.cross(q.reshape(S, 1, -1, 3), k1.reshape(1, S, -1, 3))
+    return torch.einsum("ijd,kd->ijk", c.flatten(2), k2) * D**-0.5

@@ -1,0 +1,23 @@
+"""The maximum of the tile.
+
+exercise: 06.4
+rung: finite
+diagnosis: maximum-forgets
+"""
+
+import math
+
+import torch
+
+
+def attend_by_tiles(q, k1, k2, v1, v2, block_k):
+    m, l, acc = q.new_tensor(-1e30), q.new_zeros(()), torch.zeros_like(q)
+    for k0 in range(0, len(k2), block_k):
+        for j in range(len(k1)):
+            s2 = k2[k0 : k0 + block_k] @ (q * k1[j]) * len(q) ** -0.5 * math.log2(math.e)
+            m_new = s2.max()
+            alpha, p = torch.exp2(m - m_new), torch.exp2(s2 - m_new)
+            l = l * alpha + p.sum()
+            acc = acc * alpha + (p @ v2[k0 : k0 + block_k]) * v1[j]
+            m = m_new
+    return acc / l

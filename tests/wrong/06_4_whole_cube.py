@@ -1,0 +1,14 @@
+"""The formula in one line.
+
+exercise: 06.4
+rung: tiles
+diagnosis: more-than-a-tile
+"""
+
+import torch
+
+
+def attend_by_tiles(q, k1, k2, v1, v2, block_k):
+    A = torch.einsum("d,jd,kd->jk", q, k1, k2) * len(q) ** -0.5
+    P = A.flatten().softmax(0).view_as(A)
+    return torch.einsum("jk,jd,kd->d", P, v1, v2)
