@@ -14,7 +14,6 @@ from simplex_lab.windows import (
     count_pairs,
     count_triples,
     dot_product_flops,
-    equal_context,
     logits_bytes,
     two_simplicial_flops,
     visible,
@@ -159,17 +158,18 @@ def budget_explorer() -> None:
     D = 128
 
     def work(w1, w2, n):
-        return 4 * count_pairs(n) / n, two_simplicial_flops(1, 1) * w1 * w2
+        return 4 * count_pairs(n) / n, 4 * count_triples(n, w1, w2) / n
 
     def layer(w1, w2, n):
         """One head of D channels over the whole context: ``(what, dot product, triples)``."""
         flops, paper = (two_simplicial_flops(n, D, w1, w2, convention=c) for c in ("matmul", "paper"))
         return [
             ("pairs, triples", short(count_pairs(n)), short(count_triples(n, w1, w2))),
-            ("FLOPs", short(dot_product_flops(n, D)), short(flops)),
-            ("FLOPs, paper's count", short(dot_product_flops(n, D)), short(paper)),
-            ("inputs and output, bf16", short(4 * n * D * 2) + "B", short(6 * n * D * 2) + "B"),
-            ("logits stored whole, fp32", short(logits_bytes(n, 1, order=2)) + "B", short(logits_bytes(n, 1, order=3)) + "B"),
+            ("FLOPs, 4 D a pair, 4 D a triple", short(dot_product_flops(n, D)), short(flops)),
+            ("FLOPs, 4 D a pair, 6 D a triple", short(dot_product_flops(n, D)), short(paper)),
+            ("q, k, v, o or q, k1, k2, v1, v2, o in bf16", short(4 * n * D * 2) + "B", short(6 * n * D * 2) + "B"),
+            ("visible logits in fp32", short(4 * count_pairs(n)) + "B", short(4 * count_triples(n, w1, w2)) + "B"),
+            ("naive: all n² or n³ logits in fp32", short(logits_bytes(n, 1, order=2)) + "B", short(logits_bytes(n, 1, order=3)) + "B"),
         ]
 
     def draw(w1, w2, n):
@@ -177,13 +177,12 @@ def budget_explorer() -> None:
 
     def say(w1, w2, n):
         pair, triple = work(w1, w2, n)
-        more = f"{triple / pair:.1f} times as much as" if triple > pair else f"{triple / pair:.2f} of"
-        even = equal_context(w1, w2)
+        more = f"{triple / pair:.1f} times" if triple > pair else f"{triple / pair:.2f} of"
         _, (_, dot, flops), *_, (_, _, cube) = layer(w1, w2, n)
         return (
-            f"A query sees {w1} x {w2} = {w1 * w2:,} pairs. That is {more} dot-product attention over a context of {n:,}; "
-            f"both cost the same at {even:,} tokens ({equal_context(w1, w2, convention='paper'):,} by the paper's count). "
-            f"One head of {D} channels over the whole context: {flops} FLOPs, a dot product's {dot}; the naive cube would hold {cube}."
+            f"Away from the start a query sees {w1} x {w2} = {w1 * w2:,} pairs. Averaged over a context of {n:,}, that is {more} "
+            f"the work of dot-product attention, counted in FLOPs of matrix products. One head of {D} channels over the whole context: "
+            f"{flops} FLOPs, a dot product's {dot}; the naive cube would hold {cube}."
         )
 
     explorer(

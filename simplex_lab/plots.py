@@ -446,8 +446,8 @@ def window_budget(w1: int, w2: int, n: int, pair_flops: float, triple_flops: flo
 
     Below, ``layer``: what one head needs over the whole context, rows ``(what, dot product, triples)``.
     """
-    fig = plt.figure(figsize=(8, 5.2))
-    top, bottom = fig.add_gridspec(2, 1, height_ratios=[3.4, 1.6])
+    fig = plt.figure(figsize=(8, 5.5))
+    top, bottom = fig.add_gridspec(2, 1, height_ratios=[3.4, 1.9])
     ax, bars = fig.add_subfigure(top).subplots(1, 2, width_ratios=[1, 1.25])
     numbers = fig.add_subfigure(bottom).subplots()
     side = 1024
@@ -464,10 +464,10 @@ def window_budget(w1: int, w2: int, n: int, pair_flops: float, triple_flops: flo
     most = max(pair_flops, triple_flops)
     for y, (flops, colour) in enumerate(work.values()):
         bars.barh(-y, flops / 1e3, color=colour, height=0.55)
-        bars.text(flops / 1e3 + most / 1e3 * 0.02, -y, f"{flops / 1e3:,.0f}k", va="center")
+        bars.text(flops / 1e3 + most / 1e3 * 0.02, -y, f"{flops:,.0f}", va="center")
     bars.set_yticks([0, -1], list(work))
-    bars.set_xlim(0, most / 1e3 * 1.25)
-    bars.set_xlabel("FLOPs a query and channel (1000s)")
+    bars.set_xlim(0, most / 1e3 * 1.3)
+    bars.set_xlabel("FLOPs a query and channel (thousands)")
     numbers.axis("off")
     head = [("one head of 128 channels, whole context", "dot product", "triples"), *layer]
     for y, line in enumerate(head):
@@ -477,8 +477,11 @@ def window_budget(w1: int, w2: int, n: int, pair_flops: float, triple_flops: flo
     return fig
 
 
-def context_cost(contexts, lines: dict[str, list[float]], crossings: dict[str, float]) -> Figure:
-    """FLOPs for one query against the context, log axes: a dot product's line grows, those of windows stay; where they cross is marked."""
+def context_cost(contexts, lines: dict[str, list[float]], crossings: dict[str, float], at: int) -> Figure:
+    """FLOPs for one query against the context, log axes: a dot product's line grows, those of windows stay.
+
+    Where they cross is marked, and how far the first two lines are apart at the context ``at``.
+    """
     fig, ax = plt.subplots(figsize=(8, 3.9))
     for n, (name, values) in enumerate(lines.items()):
         colour, text = (DOT, DOT_TEXT) if n == 0 else (SIMPLICIAL, SIMPLICIAL)
@@ -489,9 +492,12 @@ def context_cost(contexts, lines: dict[str, list[float]], crossings: dict[str, f
         ax.plot([n, n], [0, y], **REFERENCE)
         ax.plot(n, y, "o", color="black", markersize=6)
         ax.annotate(name, (n, y), xytext=(-8, 8), textcoords="offset points", ha="right", fontsize=10)
+    low, high = (float(np.interp(at, contexts, v)) for v in list(lines.values())[:2])
+    ax.annotate("", (at, low), (at, high), arrowprops={"arrowstyle": "<->", "color": "black", "shrinkA": 0, "shrinkB": 0})
+    ax.text(at * 0.94, math.sqrt(low * high), f"{high / low:.0f} times", ha="right", va="center", fontsize=10)
     ax.set_xscale("log", base=2)
     ax.set_yscale("log")
-    ax.set_xticks(contexts[::2], [f"{c // 1024}k" for c in contexts[::2]])
+    ax.set_xticks(contexts[1::2], [f"{c // 1024}k" for c in contexts[1::2]])
     ax.minorticks_off()
     ax.set_xlim(contexts[0] * 0.9, contexts[-1] * 9)
     ax.set_ylim(bottom=min(min(v) for v in lines.values()) * 0.6)
@@ -508,10 +514,11 @@ def latencies(rows: dict[tuple[int, int], float]) -> Figure:
     for y, (w1, w2) in enumerate(order):
         ax.barh(y, rows[w1, w2], color=SIMPLICIAL, height=0.6)
         ax.plot([price * w1 * w2] * 2, [y - 0.42, y + 0.42], **REFERENCE)
-        ax.text(max(rows[w1, w2], price * w1 * w2) + 1.5, y, f"{rows[w1, w2]:g} ms", va="center", fontsize=10)
+        ax.text(2, y, f"{rows[w1, w2]:g} ms", ha="left", va="center", fontsize=10, color="white")
     ax.set_yticks(range(len(order)), [f"{w1} x {w2}, {w1 * w2 // 1024}k pairs" for w1, w2 in order])
-    ax.set_xlim(0, max(rows.values()) * 1.15)
-    ax.set_xlabel("latency (ms); dashed: the same price for every pair")
+    ax.set_xlim(0, max(rows.values()) * 1.06)
+    ax.set_ylabel("w1 x w2")
+    ax.set_xlabel(f"latency (ms); dashed: if every pair cost the mean of all {len(order)}")
     return fig
 
 

@@ -322,7 +322,7 @@ quiz("03")
 # - The value of a pair is `v1_j * v2_k`, channel by channel. With k2 = v2 = 1 you get dot-product attention back.
 # - The naive cube has S³ numbers a head, several times over. With 8 heads it outgrows one H200 before 2,048 tokens.
 #
-# **Now do:** `simplex-lab start 03` copies [exercise 03](../exercises/03_trilinear_attention.ipynb) to your `work/` folder.
+# **Now do:** `simplex-lab start 03` copies [exercise 03](../exercises/03_trilinear_attention.ipynb) to your `work/` folder. **Next:** [04 Rotations, positions and determinants](04_rotations_and_determinants.ipynb).
 #
 # **Further reading:** Roy et al. 2025, [arXiv:2507.02754](https://arxiv.org/abs/2507.02754), sections 4 and 6; Clift et al. 2019, who began
 # with another, non-trilinear score.

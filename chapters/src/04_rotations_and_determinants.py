@@ -312,7 +312,7 @@ quiz("04")
 # - `(q x k1) . k2`: the cross product takes the place of `q * k1_j`, the matrix product stays.
 # - Six channels solve Match3 with repeats, at an inverse temperature like M². In fp32 that ends at a few thousand.
 #
-# **Now do:** `simplex-lab start 04` copies [exercise 04](../exercises/04_rotations_and_determinants.ipynb) to your `work/` folder.
+# **Now do:** `simplex-lab start 04` copies [exercise 04](../exercises/04_rotations_and_determinants.ipynb) to your `work/` folder. **Next:** [05 Windows and cost](05_windows_and_cost.ipynb).
 #
 # **Further reading:** Roy et al. 2025, [arXiv:2507.02754](https://arxiv.org/abs/2507.02754), section 5; Su et al. 2021, *RoFormer*,
 # [arXiv:2104.09864](https://arxiv.org/abs/2104.09864); Sanford et al. 2023, *Representational Strengths and Limitations of Transformers*.

@@ -4,8 +4,8 @@
 # After this chapter you can
 #
 # - count what a 2-simplicial layer computes, by two conventions, and say which one somebody used,
-# - work out from which context on triples in windows are cheaper than pairs without,
-# - choose windows, and see why queries that share a tile waste work.
+# - work out from which context on triples in windows take fewer FLOPs than pairs without,
+# - compare windows of equal cost, and see why queries that share a tile waste work.
 
 # %%
 from simplex_lab import plots, records, windows
@@ -19,7 +19,7 @@ plots.style()
 # ## One picture
 #
 # A query looks back over a plane of pairs. Its two windows cut a rectangle out of it, drawn to scale on the left, and the area of the rectangle
-# is what it costs. On the right the same query in a dot-product layer that sees everything; below, what one head needs over the whole context. Move the
+# is what it costs. On the right the average query of a dot-product layer that sees all of its past; below, what one head needs over the whole context. Move the
 # windows; then move the context.
 
 # %%
@@ -35,14 +35,14 @@ budget_explorer()
 total = predict("S = 6, w1 = 3, w2 = 2. How many triples in all?", "29", "36", "56")
 
 # %%
-seen = [min(i + 1, 3) * min(i + 1, 2) for i in range(6)]
+seen = [1 * 1, 2 * 2, 3 * 2, 3 * 2, 3 * 2, 3 * 2]  # by hand: first keys times second keys
 print("pairs of each query:", seen, " together", sum(seen))
 print("the library counts ", windows.count_triples(6, 3, 2))
 total.reveal(str(windows.count_triples(6, 3, 2)))
 
 # %% [markdown]
-# The edge is what is missing from S · w1 · w2 = 36. It matters for short sequences and hardly for long ones. With the windows 32 x 512 of this course's
-# benchmark:
+# What is missing from S · w1 · w2 = 36 is the *edge*: the start of the sequence, where windows are not full. It matters for short sequences and hardly for long ones. With the windows 32 x 512 of this course's
+# benchmark (which of the two is w1 does not change the count):
 
 # %%
 for S in (512, 2048, 8192, 32768):
@@ -54,9 +54,11 @@ for S in (512, 2048, 8192, 32768):
 #
 # For one triple and one channel, the formula `q * k1 * k2` has two products and one sum, and the output `P * v1 * v2` again. Who counts them all, gets 6: two
 # products and one sum each. That is the paper's count.
-#
+
+# %% [markdown]
 # But nobody computes it like that. `q * k1_j` does not depend on *k*, so it is done once for all of them, and what remains for each *k* is one product and
-# one sum: a matrix product. The same for the values. That makes 4, all of it on matrix units. The kernels here use this count.
+# one sum: a matrix product. The same for the values. That makes 4, all of it on matrix units (tensor cores, as NVIDIA calls them). What is done once for each
+# *j*, 3 FLOPs against 4 w2, is left out. The kernels here use this count.
 
 # %%
 show_source(windows.two_simplicial_flops)
@@ -67,12 +69,12 @@ show_source(windows.two_simplicial_flops)
 # %% [markdown]
 # ## When do triples cost no more than pairs?
 #
-# Causal dot-product attention over a context *n*: a query sees *n/2* keys on average, at 4 FLOPs a channel each (two for the logit, two for the output). Triples in windows:
+# Causal dot-product attention over a context *n* (the S of a training sequence): a query sees *n/2* keys on average, at 4 FLOPs a channel each (two for the logit, two for the output). Triples in windows:
 # *w1 w2* pairs, at 4 or 6.
 #
 # $$4 \cdot \frac{n}{2} = c \cdot w_1 w_2 \qquad\Rightarrow\qquad n = \frac{c}{2}\, w_1 w_2$$
 #
-# The paper's windows are 512 x 32.
+# The paper's windows are 512 x 32. (When a model generates, the newest query sees all *n*, and the point is at half of that.)
 
 # %%
 even = predict(
@@ -101,18 +103,19 @@ crossings = {
     for c in (windows.equal_context(512, 32, convention=n) for n in ("matmul", "paper"))
 }
 show_figure(
-    plots.context_cost(contexts, lines, crossings),
+    plots.context_cost(contexts, lines, crossings, at=8192),
     "FLOPs of one query against the context. The dot product's line rises and meets the flat lines of the windows at 32k and 48k.",
 )
 
 # %% [markdown]
 # Read the picture from the left. At 8k the triples cost four times as much as full attention, or six by the paper's count. They
-# save nothing there. They buy something, and chapter 12 asks what.
+# save nothing there. They buy something, and chapter 12 (planned) asks what. All of this counts FLOPs; a FLOP of one kernel need not take as long as a FLOP of another.
 
 # %% [markdown]
 # ## Which windows?
 #
-# The cost depends on the product *w1 w2* alone. So 512 x 32, 128 x 128 and 1024 x 16 cost the same, and see very different things. The paper's Table 1
+# The count depends on the product *w1 w2* alone, away from the edge. So 512 x 32, 128 x 128 and 1024 x 16 count the same, and see very different things. Time need not
+# follow. The paper's Table 1
 # gives latencies for seven choices. Before you look: which should be the slowest of the 16k ones?
 
 # %%
@@ -135,12 +138,12 @@ of_16k = {w: t for w, t in table.items() if w[0] * w[1] == 2**14}
 slowest.reveal("{} x {}".format(*max(of_16k, key=of_16k.get)))
 
 # %% [markdown]
-# Three things to read from it, and one not to.
+# Three things to read from it:
 #
-# - **It is nearly flat at equal area.** Four shapes at 16k lie within a few percent of each other: cost follows the number of pairs.
-# - **It is nearly proportional.** From 8k to 16k to 32k pairs the time almost doubles each time, so there is little fixed cost.
-# - **Of two shapes with the same area, the squarer one is slower:** 128 x 128 against 512 x 32, 512 x 64 against 1024 x 32. A kernel keeps tiles along one window and
-#   walks along the other; a longer walk may cost it more edges or more loads. The table alone cannot say which.
+# - **It is nearly flat at equal area.** Four shapes at 16k lie within a few percent of each other.
+# - **It is nearly proportional.** From 8k to 16k to 32k pairs the time almost doubles each time. What is missing may be a fixed cost, or the edge.
+# - **Of two shapes with the same area, the squarer one is often slower:** 128 x 128 against 512 x 32, 512 x 64 against 1024 x 32 (but 512 x 32 and 1024 x 16 tie).
+#   In a short sequence the long window loses more pairs at its edge; or the kernel walks further along the smaller window. Without the length nobody can say.
 
 # %% [markdown]
 # What it does not tell: length, batch, heads and machine are not stated, each number stands alone without a spread, and there is no dot-product
@@ -157,14 +160,11 @@ print(f"8k to 16k: {times[16] / times[8]:.2f} times, 16k to 32k: {times[32] / ti
 # %% [markdown]
 # ## The work that tiles waste
 #
-# Hardware wants tiles: some 64 rows at once, which share what was loaded. If the rows are neighbouring queries, each sees its own rectangle, and the tile has
-# to walk over all of them. The pairs outside a row's own rectangle are computed and thrown away.
+# Hardware wants tiles of rows: some 64 queries or heads at once, which share what was loaded. If the rows are neighbouring queries, each sees its own rectangle, and the
+# tile has to walk over all of them. The pairs outside a row's own rectangle are computed and thrown away.
 #
-# With R neighbouring queries the tile walks over R + w1 - 1 first keys and R + w2 - 1 second keys. If the rows are *heads* that share keys, all of them
-# see the same rectangle.
-
-# %%
-show_source(windows.executed_share)
+# How far must the tile walk, if R neighbouring queries each see w1 first and w2 second keys? Draw it for R = 2. If the rows are *heads* that share keys, all of them
+# see the same rectangle. (Second keys come in whole tiles, too: 95 of them in tiles of 64 are executed as 128. That is left to exercise 05.4.)
 
 # %%
 waste = predict(
@@ -188,13 +188,13 @@ show_figure(
 )
 
 # %% [markdown]
-# This is why the paper gives 64 query heads one key head, and fills a tile with heads: the first point of the curves, for every shape. With few heads a key, the
-# kernels here take another way when windows are small: the whole window of one query becomes the tile.
+# The tile walks over R + w1 - 1 first and R + w2 - 1 second keys. This is why the paper gives 64 query heads one key head, and fills a tile with heads: the first point
+# of the curves, for every shape.
 
 # %% [markdown]
 # ## Memory
 #
-# Windows bound the work, not the memory of the naive way: it fills the whole cube and masks it. Even the windowed logits are large if you store them:
+# Windows bound what has to be computed. The naive way ignores that: it fills the whole cube and masks it. Even the windowed logits are large if you store them:
 
 # %%
 for name, count in (
@@ -216,12 +216,12 @@ quiz("05")
 # %% [markdown]
 # ## Take with you
 #
-# - The cost of a query is the area of its rectangle, `w1 w2`, whatever the context.
+# - The cost of a query is the area of its rectangle, `w1 w2`, whatever the context, once the windows are full.
 # - 4 FLOPs a triple and channel on matrix units, 6 by the paper's count. Ask which one a rate uses.
 # - Windows of 512 x 32 cost as much as full causal attention at 32k tokens (48k by the paper's count), and more below.
-# - Neighbouring queries in a tile waste work, heads that share keys do not.
+# - Neighbouring queries in a tile waste work; heads that share keys waste only the rest of the last tile.
 #
-# **Now do:** `simplex-lab start 05` copies [exercise 05](../exercises/05_windows_and_cost.ipynb) to your `work/` folder.
+# **Now do:** `simplex-lab start 05` copies [exercise 05](../exercises/05_windows_and_cost.ipynb) to your `work/` folder. **Next:** [06 Online softmax over pairs](06_online_softmax.ipynb).
 #
 # **Further reading:** Roy et al. 2025, [arXiv:2507.02754](https://arxiv.org/abs/2507.02754), sections 6 and 7.
 

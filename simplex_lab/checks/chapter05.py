@@ -36,18 +36,24 @@ EXERCISES = (
         difficulty=1,
         minutes=5,
         arguments=(Argument("i", "", "int", "position of the query"), W1, W2),
-        returns=Argument("corner", "2", "int64", "`[j, k]`, the oldest keys that query i sees"),
+        returns=Argument("corner", "2", "whole numbers", "`[j, k]`, the oldest keys that query i sees"),
         hand=Case("i=4, w1=3, w2=9", {"i": 4, "w1": 3, "w2": 9}),
         cases=lambda gen: _cases("i w1 w2", (0, 1, 1), (9, 4, 8), (7, 8, 8), (20, 1, 5), (3, 2, 40)),
         answer=lambda i, w1, w2: _rectangle(i, w1, w2),
         axes="side",
-        question="list the five j that query 4 would see with w1 = 5: which is the first?",
+        question="list the j that query 4 sees with w1 = 3, itself included: which is the first? And which k with w2 = 9?",
         mistakes=(
             Mistake(
                 "off-by-one",
                 lambda i, w1, w2: _rectangle(i, w1, w2, first=1),
                 "the windows reach one token too far: i - w < j, so the first is i - w + 1",
                 "how many j are there from i - w1 to i, both included?",
+            ),
+            Mistake(
+                "off-by-one-below-zero",
+                lambda i, w1, w2: _rectangle(i, w1, w2, first=1, floor=False),
+                "two things: the windows reach one token too far, and the corner may lie before the sequence",
+                "how many j are there from i - w1 to i, both included? And what does query 0 see?",
             ),
             Mistake(
                 "below-zero",
@@ -95,6 +101,18 @@ EXERCISES = (
                 "2 first keys and 3 second keys: how many pairs?",
             ),
             Mistake(
+                "product-of-sums",
+                lambda S, w1, w2: _number(sum(min(i + 1, w1) for i in range(S)) * sum(min(i + 1, w2) for i in range(S))),
+                "all pairs (i, j) times all pairs (i, k): that lets j and k belong to different queries",
+                "multiply for each query, then add. What comes out for the card?",
+            ),
+            Mistake(
+                "one-window-cut",
+                lambda S, w1, w2: _number(sum(min(i + 1, w1) * w2 for i in range(S))),
+                "only the first window is cut at the start of the sequence; the second is, too",
+                "which k does query 0 see?",
+            ),
+            Mistake(
                 "edge-off-by-one",
                 lambda S, w1, w2: _number(sum(min(i, w1) * min(i, w2) for i in range(S))),
                 "a query sees itself: at position i there are i + 1 keys, not i",
@@ -122,7 +140,7 @@ EXERCISES = (
         ),
         returns=Argument("n", "", "a number", "a query of the dot product sees n / 2 keys on average; edges of windows left out"),
         hand=Case("w1=512, w2=32, per_pair=4, per_triple=6", {"w1": 512, "w2": 32, "per_pair": 4, "per_triple": 6}),
-        cases=lambda gen: _cases("w1 w2 per_pair per_triple", (512, 32, 4, 4), (64, 16, 4, 6), (8, 8, 3, 5), (1, 1, 4, 4)),
+        cases=lambda gen: _cases("w1 w2 per_pair per_triple", (512, 32, 4, 4), (64, 16, 4, 6), (8, 8, 2, 5), (8, 8, 3, 5), (1, 1, 4, 4)),
         answer=lambda w1, w2, per_pair, per_triple: _number(2 * per_triple * w1 * w2 / per_pair),
         question="write down both costs a query for the card, with n unknown",
         mistakes=(
@@ -131,6 +149,18 @@ EXERCISES = (
                 lambda w1, w2, per_pair, per_triple: _number(per_triple * w1 * w2 / per_pair),
                 "a causal query sees half of the context on average, not all of it",
                 "query 0 sees 1 key and the last one n: what is the mean?",
+            ),
+            Mistake(
+                "halved-the-wrong-way",
+                lambda w1, w2, per_pair, per_triple: _number(per_triple * w1 * w2 / per_pair / 2),
+                "a query sees n / 2 keys, so n is twice that number, not half of it",
+                "if half of n is 24k, what is n?",
+            ),
+            Mistake(
+                "whole-number-division",
+                lambda w1, w2, per_pair, per_triple: _number(2 * w1 * w2 * (per_triple // per_pair)),
+                "`//` throws the rest away: 6 // 4 is 1",
+                "what is 5 // 2?",
             ),
             Mistake(
                 "one-price",
@@ -171,22 +201,44 @@ EXERCISES = (
             Argument("block_k", "", "int", "second keys come in whole tiles of this size"),
         ),
         returns=Argument("share", "", "a number", "pairs executed / pairs seen, far from the start of the sequence"),
-        hand=Case("positions=4, w1=3, w2=6, block_k=4", {"positions": 4, "w1": 3, "w2": 6, "block_k": 4}),
+        hand=Case("positions=4, w1=4, w2=6, block_k=4", {"positions": 4, "w1": 4, "w2": 6, "block_k": 4}),
         cases=lambda gen: _cases("positions w1 w2 block_k", (1, 32, 512, 64), (64, 32, 32, 64), (16, 7, 9, 1), (3, 5, 8, 16)),
         answer=lambda positions, w1, w2, block_k: _number(executed_share(positions, w1, w2, block_k)),
-        question="draw the rectangles of the card's four queries: from which j to which j must the tile walk?",
+        question="draw the rectangles of the card's four queries: from which j to which j must the tile walk, from which k to which k, and how many tiles of 4 is that?",
         mistakes=(
             Mistake(
                 "as-given",
                 lambda positions, w1, w2, block_k: _number(max(positions, w1) * max(positions, w2) / (w1 * w2)),
                 "the rectangles are shifted against each other: together they reach further than the largest of them",
-                "query 10 sees j from 8 on, query 13 up to 13: how many j are that?",
+                "query 10 sees j from 7 on, query 13 up to 13: how many j are that?",
             ),
             Mistake(
                 "one-too-many",
                 lambda positions, w1, w2, block_k: _number((positions + w1) * -(-(positions + w2) // block_k) * block_k / (w1 * w2)),
                 "one row too many: with one position the tile walks over w1 first keys, not w1 + 1",
                 "what should come out for positions = 1 and block_k = 1?",
+            ),
+            Mistake(
+                "first-keys-tiled",
+                lambda positions, w1, w2, block_k: _number(
+                    -(-(positions + w1 - 1) // block_k) * block_k * (positions + w2 - 1) / (w1 * w2)
+                ),
+                "you rounded the first keys up to whole tiles; the second keys come in tiles",
+                "which of the two keys does block_k belong to?",
+            ),
+            Mistake(
+                "both-tiled",
+                lambda positions, w1, w2, block_k: _number(
+                    -(-(positions + w1 - 1) // block_k) * block_k * -(-(positions + w2 - 1) // block_k) * block_k / (w1 * w2)
+                ),
+                "only second keys come in tiles; first keys pass one by one",
+                "which of the two keys does block_k belong to?",
+            ),
+            Mistake(
+                "rounded-down",
+                lambda positions, w1, w2, block_k: _number((positions + w1 - 1) * ((positions + w2 - 1) // block_k * block_k) / (w1 * w2)),
+                "the last, shorter tile is left out: round up, not down",
+                "9 second keys in tiles of 4: how many tiles are that?",
             ),
             Mistake(
                 "no-tiles",

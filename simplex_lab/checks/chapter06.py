@@ -148,8 +148,8 @@ HAND_ROW = {
     "v2": torch.tensor([[1.0, 0.0, 1.0, 1.0], [2.0, 1.0, 1.0, 0.0], [9.0, 4.0, 0.0, 1.0], [0.0, 2.0, 1.0, 1.0], [5.0, 1.0, 0.0, 3.0]]),
     "block_k": 2,
 }
-# 64 x 64 pairs in tiles of 16: a row of a tile's scores are 16 numbers, all first keys with a tile 1024
-ONE_TILE = no_larger_than(512, lambda gen: _row(gen, 64, 64, 4, 16), "a row of a tile's scores are 16 of the 4,096")
+# 32 x 32 pairs in tiles of 16: a row of a tile's scores are 16 numbers, all first keys with a tile 512
+ONE_TILE = no_larger_than(256, lambda gen: _row(gen, 32, 32, 4, 16), "a row of a tile's scores are 16 of the 1,024")
 FORGOT_ACC = Mistake(
     "acc-not-rescaled",
     lambda **a: _walk(**a, alpha_acc=False) if len(a) == 2 else _tiles(**a, rescale_acc=False),

@@ -218,7 +218,8 @@ def worst_line(exercise: Exercise, value, expected, wrong, limit: float) -> str:
     main = _main_axis(axes)
     rows = wrong.movedim(main, 0).flatten(1).any(1) if wrong.dim() > 1 else wrong
     if rows.all() or not rows.any():
-        return line + f"; all {len(rows)} rows are wrong" if rows.all() and len(rows) > 1 else line
+        what = "rows" if wrong.dim() > 1 else "numbers"
+        return line + f"; all {len(rows)} {what} are wrong" if rows.all() and len(rows) > 1 else line
     name = axes[main] if axes else "row"
     return line + f"; {name} = {ranges(~rows)} right, {name} = {ranges(rows)} wrong"
 
