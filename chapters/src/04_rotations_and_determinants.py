@@ -310,7 +310,7 @@ quiz("04")
 # - A dot product is unchanged when both vectors turn together; a trilinear form is not, so RoPE has nothing to stand on.
 # - A determinant is unchanged. With one axis and rate a chunk, logits depend on j - i and k - i only.
 # - `(q x k1) . k2`: the cross product takes the place of `q * k1_j`, the matrix product stays.
-# - Six channels solve Match3 with repeats, at an inverse temperature like M². In fp32 that ends at a few thousand.
+# - Six channels solve Match3 with repeats, up to an M of a few thousand in fp32.
 #
 # **Now do:** `simplex-lab start 04` copies [exercise 04](../exercises/04_rotations_and_determinants.ipynb) to your `work/` folder. **Next:** [05 Windows and cost](05_windows_and_cost.ipynb).
 #
