@@ -158,12 +158,13 @@ def budget_explorer() -> None:
     D = 128
 
     def work(w1, w2, n):
-        return 4 * count_pairs(n) / n, 4 * count_triples(n, w1, w2) / n
+        return dot_product_flops(n, 1) / n, two_simplicial_flops(n, 1, w1, w2) / n
 
     def layer(w1, w2, n):
-        """One head of D channels over the whole context: ``(what, dot product, triples)``."""
+        """One head of D channels over the whole context: rows ``(what, dot product, triples)``, the first with their names."""
         flops, paper = (two_simplicial_flops(n, D, w1, w2, convention=c) for c in ("matmul", "paper"))
         return [
+            (f"one head of {D} channels, whole context", "dot product", "triples"),
             ("pairs, triples", short(count_pairs(n)), short(count_triples(n, w1, w2))),
             ("FLOPs, 4 D a pair, 4 D a triple", short(dot_product_flops(n, D)), short(flops)),
             ("FLOPs, 4 D a pair, 6 D a triple", short(dot_product_flops(n, D)), short(paper)),
@@ -178,7 +179,7 @@ def budget_explorer() -> None:
     def say(w1, w2, n):
         pair, triple = work(w1, w2, n)
         more = f"{triple / pair:.1f} times" if triple > pair else f"{triple / pair:.2f} of"
-        _, (_, dot, flops), *_, (_, _, cube) = layer(w1, w2, n)
+        _, _, (_, dot, flops), *_, (_, _, cube) = layer(w1, w2, n)
         return (
             f"Away from the start a query sees {w1} x {w2} = {w1 * w2:,} pairs. Averaged over a context of {n:,}, that is {more} "
             f"the work of dot-product attention, counted in FLOPs of matrix products. One head of {D} channels over the whole context: "

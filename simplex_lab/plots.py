@@ -444,7 +444,7 @@ def weight_strip(z, labels, modulus: int) -> Figure:
 def window_budget(w1: int, w2: int, n: int, pair_flops: float, triple_flops: float, layer: list[tuple[str, str, str]]) -> Figure:
     """The windows drawn to scale on the plane of the last 1024 positions, beside the work of both layers for one query and channel.
 
-    Below, ``layer``: what one head needs over the whole context, rows ``(what, dot product, triples)``.
+    Below, ``layer``: what one head needs over the whole context, rows ``(what, dot product, triples)``, the first with their names.
     """
     fig = plt.figure(figsize=(8, 5.5))
     top, bottom = fig.add_gridspec(2, 1, height_ratios=[3.4, 1.9])
@@ -469,11 +469,11 @@ def window_budget(w1: int, w2: int, n: int, pair_flops: float, triple_flops: flo
     bars.set_xlim(0, most / 1e3 * 1.3)
     bars.set_xlabel("FLOPs a query and channel (thousands)")
     numbers.axis("off")
-    head = [("one head of 128 channels, whole context", "dot product", "triples"), *layer]
-    for y, line in enumerate(head):
-        for x, text, align in zip((0.02, 0.72, 0.95), line, ("left", "right", "right"), strict=True):
-            colour = (None, DOT_TEXT, SIMPLICIAL)[(0.02, 0.72, 0.95).index(x)]
-            numbers.text(x, 1 - y / len(layer), text, ha=align, va="center", color=colour, transform=numbers.transAxes)
+    columns = ((0.02, "left", "black"), (0.72, "right", DOT_TEXT), (0.95, "right", SIMPLICIAL))
+    for y, line in enumerate(layer):
+        for (x, align, colour), text in zip(columns, line, strict=True):
+            at = 1 - y / (len(layer) - 1)
+            numbers.text(x, at, text, ha=align, va="center", color=colour, transform=numbers.transAxes)
     return fig
 
 

@@ -47,14 +47,17 @@ def same_document(documents: Int[Tensor, "B S"]) -> Bool[Tensor, "B S S"]:
 def count_pairs(S: int, w: int | None = None) -> int:
     """Number of visible ``(i, j)``: ``sum_i min(i + 1, w)``."""
     _check_window("w", w)
-    return sum(min(i + 1, w or S) for i in range(S))
+    w = min(w or S, S)
+    return w * (w + 1) // 2 + (S - w) * w
 
 
 def count_triples(S: int, w1: int | None = None, w2: int | None = None) -> int:
     """Number of visible ``(i, j, k)``: ``sum_i min(i + 1, w1) * min(i + 1, w2)``."""
     _check_window("w1", w1)
     _check_window("w2", w2)
-    return sum(min(i + 1, w1 or S) * min(i + 1, w2 or S) for i in range(S))
+    w1, w2 = min(w1 or S, S), min(w2 or S, S)
+    edge = max(w1, w2)  # from here on both windows are full
+    return sum(min(i + 1, w1) * min(i + 1, w2) for i in range(edge)) + (S - edge) * w1 * w2
 
 
 def dot_product_flops(S: int, D: int, w: int | None = None) -> int:

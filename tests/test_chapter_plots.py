@@ -41,8 +41,10 @@ def test_the_state_s_bars_are_acc_over_l_of_that_step():
 
 
 def test_the_budget_s_bars_are_the_costs_given():
-    _, bars, numbers = plots.window_budget(64, 32, 8192, 16386.0, 8192.0, [("triples", "1 k", "2 M")]).axes
-    assert [t.get_text() for t in numbers.texts][3:] == ["triples", "1 k", "2 M"]
+    _, bars, numbers = plots.window_budget(
+        64, 32, 8192, 16386.0, 8192.0, [("what", "dot product", "triples"), ("logits", "1 k", "2 M")]
+    ).axes
+    assert [t.get_text() for t in numbers.texts][3:] == ["logits", "1 k", "2 M"]
     assert [b.get_width() for b in bars.patches] == [16.386, 8.192]
 
 

@@ -390,7 +390,7 @@ def test_the_walk_over_tiles_equals_the_reference(seed):
 
 
 def test_a_case_of_few_whole_numbers_is_shown():
-    report = checks.run("02.1", lambda x, modulus: torch.ones_like(x) * (len(x) == 5) if len(x) != 5 else torch.tensor([0, 0, 0, 1, 1]))
+    report = checks.run("02.1", lambda x, modulus: torch.tensor([0, 0, 0, 1, 1]) if len(x) == 5 else torch.zeros_like(x))
     assert report.rung == "random"
     assert report.inputs.startswith("x = [")
     assert "modulus = 11" in report.inputs

@@ -48,7 +48,7 @@ FIGURES = {
         [0, 180, 360], {"trilinear": [1, 0, 1], "determinant": [2, 2, 2]}, 90, torch.eye(3) + 0.1
     ),
     "weight_strip": lambda: plots.weight_strip([0.0, 0.5], [False, True], 97),
-    "window_budget": lambda: plots.window_budget(64, 32, 8192, 1.6e4, 8e3, [("triples", "1 k", "2 M")]),
+    "window_budget": lambda: plots.window_budget(64, 32, 8192, 1.6e4, 8e3, [("what", "dot product", "triples"), ("logits", "1 k", "2 M")]),
     "context_cost": lambda: plots.context_cost([1024, 2048, 4096], {"pairs": [2e3, 4e3, 8e3], "triples": [4e3] * 3}, {"2k": 2048}, at=1024),
     "latencies": lambda: plots.latencies({(512, 32): 55.0, (256, 32): 28.0}),
     "executed_work": lambda: plots.executed_work({"32 x 32": [1, 2.2]}, [1, 16]),

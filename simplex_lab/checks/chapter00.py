@@ -9,10 +9,9 @@ import torch
 from simplex_lab.checks.spec import Argument, Case, Exercise, Mistake
 
 
-def _partners(x, modulus, pairs=lambda i: itertools.combinations(range(i), 2), hit=None):
+def _partners(x, modulus, pairs=lambda i: itertools.combinations(range(i), 2), hit=lambda total, modulus: total % modulus == 0):
     values = x.tolist()
-    hit = hit or (lambda total: total % modulus == 0)
-    return torch.tensor([sum(hit(values[i] + values[j] + values[k]) for j, k in pairs(i)) for i in range(len(values))])
+    return torch.tensor([sum(hit(values[i] + values[j] + values[k], modulus) for j, k in pairs(i)) for i in range(len(values))])
 
 
 def _tokens(gen, n, modulus):
@@ -84,7 +83,7 @@ EXERCISES = (
             ),
             Mistake(
                 "equals",
-                lambda x, modulus: _partners(x, modulus, hit=lambda total: total == modulus),
+                lambda x, modulus: _partners(x, modulus, hit=lambda total, modulus: total == modulus),
                 "the sum must be a multiple of the modulus, so 0 and twice the modulus count as well",
                 "what is 20 + 13 + 13 with modulus 23?",
             ),

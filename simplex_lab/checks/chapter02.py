@@ -8,6 +8,7 @@ import math
 import torch
 
 from simplex_lab.checks.spec import Argument, Case, Exercise, Mistake
+from simplex_lab.tasks import match3_partners
 
 
 def _match3(x, modulus, allowed=lambda i, j, k: j < k < i, hit=lambda total, modulus: total % modulus == 0):
@@ -17,12 +18,6 @@ def _match3(x, modulus, allowed=lambda i, j, k: j < k < i, hit=lambda total, mod
         for i in range(n)
     ]
     return torch.tensor(found, dtype=torch.int64)
-
-
-def _counted(x, modulus):
-    values = x.tolist()
-    pairs = [itertools.combinations(values[:i], 2) for i in range(len(values))]
-    return torch.tensor([sum((v + a + b) % modulus == 0 for a, b in p) for v, p in zip(values, pairs, strict=True)])
 
 
 def _tokens(gen, n, modulus):
@@ -112,7 +107,7 @@ EXERCISES = (
             ),
             Mistake(
                 "counted",
-                _counted,
+                lambda x, modulus: torch.tensor([len(match3_partners(x, i, modulus)) for i in range(len(x))]),
                 "this is the number of pairs; the label is 1 if there is any",
                 "what is the label of a token with two pairs?",
             ),

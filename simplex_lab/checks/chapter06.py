@@ -104,9 +104,10 @@ def _tiles(
     start=-1e30,
     log2e=LOG2E,
     reset=False,
-    fixed=None,
+    no_maximum=False,
     forgets=False,
 ):
+    """The answer, equal to :func:`attend_by_reference` (tested) but in small tensors; each switch is a mistake."""
     D = len(q)
     acc, l, m = torch.zeros_like(q), q.new_zeros(()), q.new_tensor(start)
     outputs = []
@@ -117,18 +118,13 @@ def _tiles(
         K2, V2 = k2[k0 : k0 + block_k], v2[k0 : k0 + block_k]
         for j in range(len(k1)):
             s2 = K2 @ (q * k1[j]) * (D**-0.5 if scale else 1.0) * log2e
-            m_new = s2.max() if forgets else torch.maximum(m, s2.max()) if fixed is None else q.new_tensor(fixed)
+            m_new = torch.zeros_like(m) if no_maximum else s2.max() if forgets else torch.maximum(m, s2.max())
             alpha, p = torch.exp2(m - m_new), torch.exp2(s2 - m_new)
             l = (l * alpha if rescale_l else l) + p.sum()
             acc = (acc * alpha if rescale_acc else acc) + (p @ V2) * (v1[j] if v1_late else 1.0)
             m = m_new
         outputs.append(acc / l)
     return torch.stack(outputs).mean(0) if per_tile else acc / l
-
-
-def _by_tiles(q, k1, k2, v1, v2, block_k):
-    """The answer: equal to :func:`attend_by_reference` (tested), but in small tensors, as the exercise asks."""
-    return _tiles(q, k1, k2, v1, v2, block_k)
 
 
 Q = Argument("q", "D", "float", "one query")
@@ -148,8 +144,8 @@ HAND_ROW = {
     "v2": torch.tensor([[1.0, 0.0, 1.0, 1.0], [2.0, 1.0, 1.0, 0.0], [9.0, 4.0, 0.0, 1.0], [0.0, 2.0, 1.0, 1.0], [5.0, 1.0, 0.0, 3.0]]),
     "block_k": 2,
 }
-# 32 x 32 pairs in tiles of 16: a row of a tile's scores are 16 numbers, all first keys with a tile 512
-ONE_TILE = no_larger_than(256, lambda gen: _row(gen, 32, 32, 4, 16), "a row of a tile's scores are 16 of the 1,024")
+# 32 x 32 pairs in tiles of 16: one first key has 16 scores with a tile, all of them 512
+ONE_TILE = no_larger_than(256, lambda gen: _row(gen, 32, 32, 4, 16), "one first key has 16 scores with a tile, of 1,024 in all")
 FORGOT_ACC = Mistake(
     "acc-not-rescaled",
     lambda **a: _walk(**a, alpha_acc=False) if len(a) == 2 else _tiles(**a, rescale_acc=False),
@@ -343,14 +339,14 @@ EXERCISES = (
         id="06.4",
         entry="attend_by_tiles",
         title="one query over tiles of pairs",
-        objective="2-simplicial attention of one query that sees all pairs: tiles of second keys outside, first keys inside, one row of scores of a tile at a time.",
+        objective="2-simplicial attention of one query that sees all pairs: tiles of second keys outside, first keys inside, so that only the scores of one first key with one tile are held.",
         difficulty=3,
         minutes=20,
         arguments=(Q, *KEYS, BLOCK),
         returns=Argument("o", "D", "that of q", "scale D ** -0.5, softmax over all n1 n2 pairs"),
         hand=Case("n1=2, n2=5, D=4, block_k=2", HAND_ROW),
         cases=lambda gen: [_far_above(gen), _far_below(gen), *(_row(gen, *sizes) for sizes in SIZES)],
-        answer=_by_tiles,
+        answer=_tiles,
         axes="d",
         properties=(large_logits("q", 100.0), ONE_TILE),
         question="print m, l and acc after the second tile of the card: are they what 06.1 would give for its eight pairs?",
@@ -361,7 +357,7 @@ EXERCISES = (
             STARTS_AT_ZERO,
             Mistake(
                 "no-maximum",
-                lambda **a: _tiles(**a, fixed=0.0),
+                lambda **a: _tiles(**a, no_maximum=True),
                 "nothing is subtracted from the scores: large ones overflow",
                 "where does your m enter the powers?",
             ),
@@ -425,7 +421,7 @@ EXERCISES = (
         returns=Argument("o", "D", "that of q", "as in 06.4"),
         hand=Case("n1=2, n2=5, D=4, block_k=2", HAND_ROW),
         cases=lambda gen: [_far_above(gen), _far_below(gen), *(_row(gen, *sizes) for sizes in SIZES)],
-        answer=_by_tiles,
+        answer=_tiles,
         axes="d",
         properties=(large_logits("q", 100.0), ONE_TILE),
         question="give it one tile only (block_k = n2), then two: from which tile on is it wrong, and what is different about that tile?",
