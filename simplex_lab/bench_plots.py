@@ -27,9 +27,10 @@ ARMS = {
 
 
 def latest(rows: Iterable[Mapping]) -> list[Mapping]:
-    """Of rows that measure the same thing the last; only those of the device that was measured last."""
+    """Of rows that measure the same thing the last; for each question only those of the device that answered it last."""
     rows = list(rows)
-    found = {(json.dumps(r["config"], sort_keys=True), r["metric"]): r for r in rows if r["device"] == rows[-1]["device"]}
+    last = {r["config"]["question"]: r["device"] for r in rows}
+    found = {(json.dumps(r["config"], sort_keys=True), r["metric"]): r for r in rows if r["device"] == last[r["config"]["question"]]}
     return list(found.values())
 
 
@@ -156,10 +157,11 @@ def draw(record: str | Path = "kernel_bench.csv", out: Path = records.RESULTS) -
         raise ValueError(f"{record}: nothing is recorded yet; run `simplex-lab bench` on a GPU")
     plots.style()
     rows, paths = latest(rows), []
-    asked = {r["config"]["question"] for r in rows}
-    for question in FIGURES.keys() & asked:
+    device = {r["config"]["question"]: r["device"] for r in rows}
+    for question in FIGURES.keys() & device:
         for name, figure in FIGURES[question].items():
             fig = figure(rows)
+            fig.supxlabel(device[question], x=1, ha="right", fontsize=8)
             paths.append(out / f"{name}.png")
             paths[-1].write_bytes(png(fig))
             plt.close(fig)

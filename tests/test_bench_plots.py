@@ -1,5 +1,6 @@
 """The benchmark's pictures show what the record holds: rows written here, numbers read back from the drawn lines."""
 
+import json
 from dataclasses import asdict
 
 import numpy as np
@@ -94,15 +95,16 @@ def test_the_model_s_advantage_is_over_the_best_other(record):
     assert texts(time) == {"20.0 x"}
 
 
-def test_the_last_measurement_on_the_last_device_counts():
+def test_each_question_s_last_measurement_on_its_last_device_counts():
     shape = asdict(bench.WINDOWS[0])
     measured = [
+        *rows("model", "kernels", shape, device="other", forward=5),
         *rows("windows", "kernels", shape, forward=1),
         *rows("windows", "kernels", shape, device="other", forward=9),
         *rows("windows", "kernels", shape, forward=2),
     ]
-    parsed = [dict(r, config=shape, value=float(r["value"])) for r in measured]
-    assert [r["value"] for r in bench_plots.latest(parsed)] == [2]
+    parsed = [dict(r, config=json.loads(r["config"]), value=float(r["value"])) for r in measured]
+    assert [r["value"] for r in bench_plots.latest(parsed)] == [5, 2]
 
 
 def test_no_record_says_what_to_do(tmp_path, monkeypatch, capsys):
