@@ -14,7 +14,8 @@ ROOT = Path(__file__).resolve().parent.parent
 def show_source(obj: Callable, *, docstring: bool = False) -> None:
     """Display the source of ``obj`` as it is in the package, headed by its file and lines.
 
-    ``docstring=False`` leaves the docstring out: the page around it says the same.
+    ``docstring=False`` leaves the docstring out: the page around it says the same. On a narrow page the source scrolls sideways; JupyterLab
+    would break its lines in the middle of a word.
     """
     from IPython.display import display
 
@@ -26,7 +27,9 @@ def show_source(obj: Callable, *, docstring: bool = False) -> None:
     if not docstring and obj.__doc__:
         code = _without_docstring(code)
     head = f"{path.as_posix()}, lines {first}-{first + len(lines) - 1}"
-    display({"text/plain": f"{head}\n{code}", "text/markdown": f"*{head}*\n\n```python\n{code}\n```"}, raw=True)
+    width = max(map(len, code.splitlines())) * 0.65  # em: a character of the code is narrower
+    page = f'*{head}*\n\n<div style="min-width: {width:.0f}em">\n\n```python\n{code}\n```\n\n</div>'
+    display({"text/plain": f"{head}\n{code}", "text/markdown": page}, raw=True)
 
 
 def show_figure(fig, alt: str, *, caption: str = "") -> None:

@@ -88,7 +88,7 @@ def train_with_bar(label: str, config: TrainConfig) -> History:
     from tqdm import tqdm
 
     form = "{desc} {bar} {n_fmt}/{total_fmt}{postfix}"
-    with tqdm(total=config.steps, desc=f"{label:21s}", ncols=80, file=sys.stdout, bar_format=form) as bar:
+    with tqdm(total=config.steps, desc=f"{label:21s}", ncols=58, file=sys.stdout, bar_format=form) as bar:
 
         def show(step: int, history: History) -> None:
             bar.set_postfix_str(f"accuracy {history.accuracy[-1]:.3f}", refresh=False)

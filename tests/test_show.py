@@ -101,7 +101,9 @@ def test_a_source_is_shown_with_its_real_place(obj, docstring, shown):
     assert there.endswith(code.splitlines()[-1])
     if docstring:
         assert code == there
-    assert bundle["text/markdown"] == f"*{head}*\n\n```python\n{code}\n```"
+    start, width, rest = re.split(r"<div style=\"min-width: (\d+)em\">\n", bundle["text/markdown"])
+    assert (start, rest) == (f"*{head}*\n\n", f"\n```python\n{code}\n```\n\n</div>")
+    assert 0.6 * max(map(len, code.splitlines())) < int(width) <= 91  # room for the longest line; ruff bounds it
     assert str(show.ROOT) not in "".join(bundle.values())
 
 
