@@ -1,6 +1,7 @@
 """Every solution passes, every stub is "not attempted", and every wrong answer fails on its rung with its diagnosis."""
 
 import ast
+import linecache
 import re
 import time
 from collections import Counter
@@ -24,29 +25,36 @@ def header(path: Path) -> dict[str, str]:
     return {"believes": doc.splitlines()[0]} | dict(re.findall(r"^(\w+): (.+)$", doc, flags=re.MULTILINE))
 
 
-def define(source: str, entry: str, setup: dict | None = None):
-    scope = dict(setup or {})
-    exec(compile(source, "answer", "exec"), scope)
+def define(path: Path, entry: str):
+    """The function of a file; Triton wants to read a kernel's source where the code says it is."""
+    scope = {"__name__": "answer"}
+    exec(compile(path.read_text(encoding="utf-8"), path, "exec"), scope)
     return scope[entry]
 
 
 def notebook_functions(notebook: Path) -> dict:
     """The functions as they are defined in a notebook's own cells; cells that only check are left out."""
-    scope: dict = {}
+    scope: dict = {"__name__": "notebook"}
     own: dict = {}
-    for cell in jupytext.read(notebook).cells:
+    for number, cell in enumerate(jupytext.read(notebook).cells):
         if cell.cell_type == "code" and "check(" not in cell.source.replace("checkpoint(", ""):
-            exec(compile(cell.source, "cell", "exec"), scope)
+            name = f"cell {number} of {notebook}"
+            linecache.cache[name] = (len(cell.source), None, cell.source.splitlines(keepends=True), name)
+            exec(compile(cell.source, name, "exec"), scope)
             code = {n: getattr(f, "__code__", None) for n, f in scope.items()}
-            own |= {n: scope[n] for n, c in code.items() if c and c.co_filename == "cell"}
+            own |= {n: scope[n] for n, c in code.items() if c and c.co_filename == name}
     return own
+
+
+def solutions(chapter: str) -> dict:
+    return notebook_functions(next((ROOT / "solutions" / "src").glob(f"{chapter}_*.py")))
 
 
 @pytest.mark.parametrize("path", WRONG, ids=lambda p: p.stem)
 def test_a_wrong_answer_is_named(path):
     told = header(path)
     exercise = ALL[told["exercise"]]
-    fn = define(path.read_text(encoding="utf-8"), exercise.entry)
+    fn = define(path, exercise.entry)
     start = time.perf_counter()
     result = checks.run(exercise.id, fn)
     assert not result.passed
@@ -55,9 +63,17 @@ def test_a_wrong_answer_is_named(path):
 
 
 @pytest.mark.parametrize("id", ALL)
-def test_every_exercise_has_three_wrong_answers(id):
+def test_every_exercise_has_three_wrong_answers_and_a_kernel_five(id):
     count = Counter(header(p)["exercise"] for p in WRONG)
-    assert count[id] >= 3
+    assert count[id] >= (5 if ALL[id].kernel else 3)
+
+
+@pytest.mark.parametrize("id", [id for id, e in ALL.items() if e.kernel])
+def test_an_answer_without_a_kernel_of_its_own_is_refused(id):
+    told = [header(p)["diagnosis"] for p in WRONG if header(p)["exercise"] == id]
+    assert "no-kernel" in told
+    result = checks.run(id, checks._own_answer(ALL[id]))
+    assert (result.rung, result.diagnosis) == ("access", "no-kernel")
 
 
 @pytest.mark.parametrize("id", ALL)
@@ -68,7 +84,7 @@ def test_every_known_mistake_has_a_wrong_answer(id):
 
 @pytest.mark.parametrize("chapter", chapters())
 def test_every_solution_passes_and_every_stub_is_not_attempted(chapter):
-    solution = notebook_functions(next((ROOT / "solutions" / "src").glob(f"{chapter}_*.py")))
+    solution = solutions(chapter)
     stub = notebook_functions(next((ROOT / "exercises").glob(f"{chapter}_*.ipynb")))
     for id, exercise in exercises(chapter).items():
         start = time.perf_counter()
@@ -83,13 +99,14 @@ def test_every_solution_passes_and_every_stub_is_not_attempted(chapter):
 def test_another_seed_gives_the_same_verdict(id):
     """A pass is no accident of the inputs: what the parent of a grader draws anew passes too."""
     exercise = ALL[id]
+    answer = solutions(id[:2])[exercise.entry] if exercise.kernel else checks._own_answer(exercise)
     for seed in (1, 2, 3):
-        assert checks.run(id, checks._own_answer(exercise), seed=seed).passed
+        assert checks.run(id, answer, seed=seed).passed
 
 
-@pytest.mark.parametrize("id", ["03.2", "03.4", "01.3"])
+@pytest.mark.parametrize("id", ["03.2", "03.4", "01.3", "07.3"])
 def test_wrong_answers_fail_under_another_seed(id):
     for path in WRONG:
         if (told := header(path))["exercise"] == id:
-            fn = define(path.read_text(encoding="utf-8"), ALL[id].entry)
+            fn = define(path, ALL[id].entry)
             assert checks.run(id, fn, seed=99).diagnosis == told["diagnosis"]

@@ -50,7 +50,7 @@ def check(id: str, fn: Callable) -> None:
             raise
         print(unknown)
         return
-    progress.note(result.exercise.id, passed=result.passed, attempted=result.attempted, rung=result.rung)
+    progress.note(result.exercise.id, passed=result.passed, attempted=result.attempted, rung=result.rung, device=result.device)
     left = len(result.exercise.hints) - progress.hints_used(result.exercise.id)
     text = report.as_text(result, left)
     if _strict() and not result.passed:

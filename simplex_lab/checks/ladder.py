@@ -7,10 +7,12 @@ from dataclasses import dataclass, field, replace
 
 import torch
 
+from simplex_lab.checks import kernel
 from simplex_lab.checks.call import Outcome, call
 from simplex_lab.checks.spec import Case, Exercise, Mistake
 
 SEED = 20250702
+UNDEFINED = (float("nan"), 1e30, -1e30)  # what lanes may hold that a kernel leaves undefined
 # what to try when the card's own example is right
 BEYOND_THE_CARD = {
     "random": "the card's example comes out right and {case} does not: what is there in it that the card does not have?",
@@ -35,6 +37,7 @@ class Result:
     max_error: float = 0.0
     printed: str = ""
     device: str = "CPU"
+    notes: str = ""  # a pass: what else there is to say
 
     @property
     def attempted(self) -> bool:
@@ -64,22 +67,24 @@ class Climb:
                 self.compare("random", case)
             for prop in self.exercise.properties:
                 prop(self)
-            self.compare("strided", cases[-1], strided=True)
-            if any(isinstance(v, torch.Tensor) and v.is_floating_point() for v in cases[-1].args.values()):
+            if self.exercise.layout != "contiguous":
+                self.compare("strided", cases[-1], strided=True)
+            if not self.exercise.kernel and any(isinstance(v, torch.Tensor) and v.is_floating_point() for v in cases[-1].args.values()):
                 self.compare("float64", in_float64(cases[-1]))
             self.memory(cases[-1])
-            if torch.cuda.is_available():
-                self.compare("gpu", on(cases[-1], "cuda"))
+            notes = self.gpu(cases[-1]) if torch.cuda.is_available() else ""
         except Failed as stop:
             return stop.result
         device = torch.cuda.get_device_name() if torch.cuda.is_available() else "CPU"
-        return Result(self.exercise, passed=True, max_error=self.max_error, printed=self.printed, device=device)
+        if self.exercise.kernel and (why := kernel.not_judged()):
+            notes += f"memory accesses were not judged: {why}"
+        return Result(self.exercise, passed=True, max_error=self.max_error, printed=self.printed, device=device, notes=notes)
 
     # --- rungs -------------------------------------------------------------------------------------------------------
 
     def compare(self, rung: str, case: Case, *, first: bool = False, strided: bool = False) -> torch.Tensor:
         """Run one case and hold the output against the fp64 answer."""
-        expected = self.expected(case)
+        case, expected = self.here(case), self.expected(case)
         outcome = call(self.exercise, self.fn, case, expected, strided=strided)
         self.printed = self.printed or outcome.printed
         value = self.admit(rung, case, outcome, expected)
@@ -88,9 +93,12 @@ class Climb:
         wrong = ~(error <= limit)
         finite = expected.isfinite() & ~value.isfinite()
         if finite.any() and rung in ("hand", "random", "strided"):
-            self.fail("finite", case, value, expected, finite, limit)
+            self.fail("finite", case, value, expected, finite, limit, seen=outcome.seen)
         if wrong.any():
-            self.fail(rung, case, value, expected, wrong, limit)
+            self.fail(rung, case, value, expected, wrong, limit, seen=outcome.seen)
+        if self.exercise.kernel:
+            earned = kernel.unearned(outcome.seen, self.exercise.writes, outcome.value)
+            self.judge(case, outcome.seen, earned or self.undefined(case, outcome.seen, expected, limit))
         self.max_error = max(self.max_error, error.max().item() if error.numel() else 0.0)
         return value
 
@@ -128,12 +136,14 @@ class Climb:
             says = f"the output is on {value.device}, the inputs are on {device}"
             self.give_up("returns", case, "wrong-device", says, "which tensor did you create without `device=`?")
         if outcome.strayed:
+            self.judge(case, outcome.seen)
             says = "something was written outside the output: the canary around it is dead"
             self.give_up("memory", case, "stray-write", says, "which index can run past the end?")
         return value.detach().cpu()
 
     def memory(self, case: Case) -> None:
         """Inputs unmodified. (Reads beyond an input meet NaN in every rung; stray writes are caught in every rung.)"""
+        case = self.here(case)
         outcome = call(self.exercise, self.fn, case, self.expected(case))
         if outcome.changed:
             says = f"your function modifies its input `{outcome.changed}`: the caller still needs it"
@@ -145,7 +155,36 @@ class Climb:
                 "which line writes in place (`+=`, `*=`, a method ending in `_`, an assignment into a view)?",
             )
 
+    def judge(self, case: Case, seen: kernel.Watched | None, found: kernel.Fault | None = None) -> None:
+        """A kernel exercise: nothing outside a tensor, no element with two owners, and the learner's own kernel did the work."""
+        if found := found or kernel.fault(seen):
+            self.give_up("access", case, found.name, found.says, found.asks)
+
+    def gpu(self, case: Case) -> str:
+        """On a GPU: the function once more there; a kernel also in bf16, with its time beside that of plain PyTorch."""
+        if not self.exercise.kernel:
+            self.compare("gpu", on(case, "cuda"))
+            return ""
+        if kernel.device() == "cpu" or self.exercise.large is None:
+            return ""
+        large = on(self.exercise.large(self.generator), "cuda", torch.bfloat16)
+        expected, eager = self.expected(large), self.exercise.answer(**large.args).double().cpu()
+        value = self.admit("gpu", large, call(self.exercise, self.fn, large, expected), expected)
+        own, allowed = ((x.double() - expected).square().mean().sqrt().item() for x in (value, eager))
+        rms = expected.square().mean().sqrt().item()
+        if not own <= 2 * allowed + 1e-3 * rms:
+            says = f"in bf16 the error is {own / rms:.1%} of the output's size; plain PyTorch's is {allowed / rms:.1%}"
+            self.give_up("gpu", large, "bf16", says, "which of your sums or powers is taken in bf16 instead of fp32?")
+        out = torch.empty_like(eager, dtype=torch.bfloat16, device="cuda")
+        mine = kernel.milliseconds(lambda: self.fn(*large.args.values(), out))
+        plain = kernel.milliseconds(lambda: self.exercise.answer(**large.args))
+        return f"bf16, {large.label}: {mine:.3g} ms, plain PyTorch {plain:.3g} ms; "
+
     # --- how it ends -------------------------------------------------------------------------------------------------
+
+    def here(self, case: Case) -> Case:
+        """The case where kernels run: a kernel exercise takes its tensors to the GPU if there is one."""
+        return on(case, "cuda") if self.exercise.kernel and kernel.device() == "cuda" else case
 
     def expected(self, case: Case) -> torch.Tensor:
         """The answer in fp64, on the CPU."""
@@ -155,7 +194,7 @@ class Climb:
 
     def output(self, rung: str, case: Case) -> torch.Tensor:
         """The learner's output for a case, admitted but not compared: for properties that need no reference."""
-        expected = self.expected(case)
+        case, expected = self.here(case), self.expected(case)
         return self.admit(rung, case, call(self.exercise, self.fn, case, expected), expected)
 
     def give_up(self, rung: str, case: Case, diagnosis: str, says: str, asks: str, of: torch.Tensor | None = None) -> None:
@@ -163,9 +202,14 @@ class Climb:
             diagnosis, says, asks = known.name, f"{says}. {known.says}", known.asks
         raise Failed(Result(self.exercise, rung=rung, where=case.label, diagnosis=diagnosis, says=says, asks=asks, printed=self.printed))
 
-    def fail(self, rung: str, case: Case, value, expected, wrong, limit: float, saw: str = "") -> None:
-        """Numbers differ: name the worst one, draw where, and look for a known mistake that gives the same numbers."""
+    def fail(self, rung: str, case: Case, value, expected, wrong, limit: float, saw: str = "", seen=None) -> None:
+        """Numbers differ: name the worst one, draw where, and look for a known mistake that gives the same numbers.
+
+        A kernel's accesses come next: what is wrong with them explains wrong numbers. Then lanes that it left undefined.
+        """
         known = self.recognise(case, value)
+        if not known and (found := kernel.fault(seen) or self.undefined(case, seen, expected, limit)):
+            rung, known = "access", found
         result = Result(self.exercise, rung=rung, where=saw or case.label, wrong=wrong, printed=self.printed)
         result.inputs = "" if rung == "hand" else small(case)
         result.worst = worst_line(self.exercise, value, expected, wrong, limit)
@@ -174,6 +218,25 @@ class Climb:
         else:
             result.diagnosis, result.asks = "unknown", BEYOND_THE_CARD.get(rung, self.exercise.question).format(case=case.label)
         raise Failed(result)
+
+    def undefined(self, case: Case, seen: kernel.Watched | None, expected: torch.Tensor, limit: float) -> kernel.Fault | None:
+        """Are the numbers right with 0 in masked lanes without ``other=``, as the interpreter has it, and wrong with others?
+
+        NaN alone would not show it: a maximum passes it over.
+        """
+        loose = [a for a in seen.trace.accesses if not (a.given_other or a.active.all())] if seen and seen.trace else []
+        if not loose:
+            return None
+
+        def right(undefined: float) -> bool:
+            value = call(self.exercise, self.fn, case, expected, undefined=undefined).value
+            return torch.is_tensor(value) and bool(((value.double().cpu() - expected).abs() <= limit).all())
+
+        if not right(0.0) or all(map(right, UNDEFINED)):
+            return None
+        says = f"line {loose[0].line}, `{loose[0].code}`, leaves masked lanes undefined, and they reach the output"
+        says += ". A CPU fills in 0, a GPU anything"
+        return kernel.Fault("no-other", says, "which `other=` makes the masked lanes harmless for what follows?")
 
     def recognise(self, case: Case, value: torch.Tensor) -> Mistake | None:
         """The known mistake whose output on this case, and on further cases while several fit, is the learner's."""
@@ -241,10 +304,16 @@ def ranges(mask: torch.Tensor) -> str:
     return ", ".join(shown[:4]) + (", ..." if len(shown) > 4 else "")
 
 
-def on(case: Case, device: str) -> Case:
-    """The same case with its tensors on another device."""
-    args = {n: v.to(device) if isinstance(v, torch.Tensor) else v for n, v in case.args.items()}
-    return replace(case, label=f"{case.label} on {device}", args=args)
+def on(case: Case, device: str, dtype: torch.dtype | None = None) -> Case:
+    """The same case with its tensors on another device, and its real numbers in ``dtype``."""
+
+    def move(v):
+        if not isinstance(v, torch.Tensor):
+            return v
+        return v.to(device, dtype if v.is_floating_point() else None)
+
+    label = case.label if device in case.label else f"{case.label} on {device}"
+    return replace(case, label=label, args={n: move(v) for n, v in case.args.items()})
 
 
 def in_float64(case: Case) -> Case:

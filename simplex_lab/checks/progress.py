@@ -57,8 +57,8 @@ def save(data: dict) -> None:
         print(f"progress was not saved: {error.strerror}")
 
 
-def note(id: str, *, passed: bool, attempted: bool, rung: str) -> None:
-    """Remember the outcome of a check. Once passed stays passed."""
+def note(id: str, *, passed: bool, attempted: bool, rung: str, device: str = "CPU") -> None:
+    """Remember the outcome of a check, and on which devices it passed. Once passed stays passed."""
     if not attempted and not passed:
         return
     data = load()
@@ -67,6 +67,7 @@ def note(id: str, *, passed: bool, attempted: bool, rung: str) -> None:
     if passed:
         entry.setdefault("passed", date.today().isoformat())
         entry.pop("rung", None)
+        entry["on"] = sorted({*entry.get("on", []), device})
     elif "passed" not in entry:
         entry["rung"] = rung
     save(data)
@@ -89,7 +90,9 @@ def table() -> str:
     for chapter in chapters():
         for id, e in exercises(chapter).items():
             entry = data.get(id, {})
-            state = f"passed {entry['passed']}" if "passed" in entry else f"at: {entry['rung']}" if "rung" in entry else "not attempted"
+            state = f"at: {entry['rung']}" if "rung" in entry else "not attempted"
+            if "passed" in entry:
+                state = f"passed {entry['passed']}" + (" on " + ", ".join(entry["on"]) if "on" in entry else "")
             done, total = done + ("passed" in entry), total + 1
-            out.append(f"{id}  {e.title[:46]:46s}  {state:24s}  tries {entry.get('tries', 0):3d}  hints {entry.get('hints', 0)}/3")
+            out.append(f"{id}  {e.title[:46]:46s}  {state:28s}  tries {entry.get('tries', 0):3d}  hints {entry.get('hints', 0)}/3")
     return "\n".join([*out, f"{done} of {total} exercises passed"])

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import torch
 
+from simplex_lab.checks.call import call
 from simplex_lab.checks.ladder import Climb
 from simplex_lab.checks.spec import Case
 from simplex_lab.meter import memory_of
@@ -76,3 +77,13 @@ def no_larger_than(numbers: int, case: Callable[[torch.Generator], Case], what: 
 def sharp(generator: torch.Generator, *shape: int, gain: float = 1.0) -> torch.Tensor:
     """Normal inputs times ``gain``: the gain is chosen so that the softmax is neither flat nor a single spike."""
     return gain * torch.randn(*shape, generator=generator)
+
+
+def no_atomics(climb: Climb) -> None:
+    """No program adds to what another one writes, not even atomically: the order of the sum, and so its last bits, would change."""
+    case = climb.here(climb.exercise.cases(climb.generator)[-1])
+    seen = call(climb.exercise, climb.fn, case, climb.expected(case)).seen
+    used = [a for a in seen.trace.accesses if a.op == "atomic"] if seen and seen.trace else []
+    if used:
+        says = f"line {used[0].line}, `{used[0].code}`, is atomic: sums come out in any order, and the last bits change from run to run"
+        climb.give_up("access", case, "atomic", says, "who could own this element of the output alone?")

@@ -26,6 +26,7 @@ RUNGS = {
     "large logits": "large logits",
     "tiles": "one tile at a time",
     "memory": "stays inside its memory",
+    "access": "what the kernel touches",
     "gpu": "the same again on the GPU",
 }
 
@@ -37,8 +38,9 @@ def lines(result: Result, hints_left: int) -> list[tuple[str, str]]:
         error = f"max error {result.max_error:.0e}" if result.max_error else "exact"
         if not any(isinstance(v, torch.Tensor) and v.is_floating_point() for v in e.hand.args.values()):
             return [("", f"{e.id}  passed  {error}")]
-        gpu = "" if result.device != "CPU" else "; on a GPU run it once more"
-        return [("", f"{e.id}  passed  {error} on {result.device} (fp32){gpu}")]
+        gpu = "" if result.device != "CPU" else "; on a GPU run it once more" + " in bf16" * e.kernel
+        passed = [("", f"{e.id}  passed  {error} on {result.device} (fp32){gpu}")]
+        return passed + ([("also", result.notes.removesuffix("; "))] if result.notes else [])
     if not result.attempted:
         return [("", f"{e.id}  {e.title}  not attempted yet: {result.says}")]
     rung = RUNGS[result.rung]

@@ -45,7 +45,7 @@ class Exercise:
     """Everything the card, the check and the tests need to know about one exercise.
 
     ``answer`` takes the arguments of a case and returns the right output in their dtype. When ``writes`` is set, the learner's function
-    fills that argument instead of returning a tensor; ``answer`` still returns the output.
+    fills that argument instead of returning a tensor; ``answer`` still returns the output. A kernel exercise fills its output always.
     """
 
     id: str
@@ -67,6 +67,9 @@ class Exercise:
     writes: str | None = None
     tolerance: float = 2e-5
     verified: str = "CPU"
+    kernel: bool = False  # the function launches a Triton kernel of the learner's
+    layout: str = "any"  # strides that inputs may have: "any", "rows" (channels contiguous) or "contiguous"
+    large: Callable[[torch.Generator], Case] | None = None  # for a GPU: a case in bf16 that is worth timing
 
 
 class UnknownExercise(KeyError):

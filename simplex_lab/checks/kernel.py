@@ -1,0 +1,99 @@
+"""What a check of a kernel exercise does beside the numbers: watch the learner's kernel, judge its accesses, go on to a GPU."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import torch
+
+from simplex_lab.access import Fault, Trace, faults
+
+REPEATS = 20
+
+
+@dataclass
+class Watched:
+    """What was seen of one call. ``trace`` is None where accesses cannot be watched; ``kernels`` were launched either way."""
+
+    trace: Trace | None = None
+    kernels: list[str] = field(default_factory=list)
+
+
+def device() -> str:
+    """Where kernels run here: ``cuda`` if Triton compiles for a GPU, else ``cpu``."""
+    from simplex_lab.interpreter import interpreting
+
+    return "cpu" if interpreting() else "cuda"
+
+
+def not_judged() -> str:
+    """Why accesses are not judged here, or nothing."""
+    from simplex_lab import tracer
+
+    return tracer.missing()
+
+
+@contextmanager
+def watched(undefined: float = float("nan")) -> Iterator[Watched]:
+    """Run a call under the tracer, or at least count the kernels it launches that are not the library's own."""
+    import numpy as np
+
+    from simplex_lab import tracer
+
+    seen = Watched()
+    if not tracer.missing():
+        # inf - inf in a kernel is a rung's business, not a warning of NumPy's
+        with tracer.watch(undefined=undefined) as trace, np.errstate(all="ignore"):
+            yield seen
+        trace.launches = [n for n in trace.launches if not n.module.startswith("simplex_")]
+        seen.trace, seen.kernels = trace, [n.kernel for n in trace.launches]
+        return
+    from triton.runtime.jit import JITFunction
+
+    run = JITFunction.run
+
+    def counted(kernel, *args, **kwargs):
+        if not (kernel.fn.__module__ or "").startswith("simplex_"):
+            seen.kernels.append(kernel.fn.__name__)
+        return run(kernel, *args, **kwargs)
+
+    JITFunction.run = counted
+    try:
+        yield seen
+    finally:
+        JITFunction.run = run
+
+
+def fault(seen: Watched | None) -> Fault | None:
+    """The first thing that is wrong with the accesses."""
+    return next(faults(seen.trace), None) if seen is not None and seen.trace is not None else None
+
+
+def unearned(seen: Watched, name: str, out: torch.Tensor) -> Fault | None:
+    """A right output that the learner's kernel did not write."""
+    asks = "the work belongs into the function below `@triton.jit`"
+    if not seen.kernels:
+        return Fault("no-kernel", f"`{name}` is right, but no kernel of yours was launched", asks)
+    if seen.trace is None:
+        return None
+    filled = len(seen.trace.written(out.data_ptr(), out.nbytes))
+    if filled < out.numel():
+        return Fault("no-kernel", f"`{name}` is right, but your kernel stored only {filled} of its {out.numel()} numbers", asks)
+    return None
+
+
+def milliseconds(run: Callable[[], object]) -> float:
+    """Median time of ``run`` on the GPU."""
+    for _ in range(3):
+        run()
+    taken = []
+    for _ in range(REPEATS):
+        start, end = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
+        start.record()
+        run()
+        end.record()
+        torch.cuda.synchronize()
+        taken.append(start.elapsed_time(end))
+    return sorted(taken)[len(taken) // 2]

@@ -1,0 +1,21 @@
+"""Copied the load of x and forgot to change the pointer.
+
+exercise: 07.1
+rung: hand
+diagnosis: x-twice
+"""
+
+import triton
+import triton.language as tl
+
+
+@triton.jit
+def axpy_kernel(a, x_ptr, y_ptr, out_ptr, n, BLOCK: tl.constexpr):
+    at = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
+    x = tl.load(x_ptr + at, mask=at < n, other=0.0)
+    y = tl.load(x_ptr + at, mask=at < n, other=0.0)
+    tl.store(out_ptr + at, a * x + y, mask=at < n)
+
+
+def axpy(a, x, y, out):
+    axpy_kernel[(triton.cdiv(len(out), 16),)](a, x, y, out, len(out), BLOCK=16)

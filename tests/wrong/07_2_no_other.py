@@ -1,0 +1,22 @@
+"""Masked lanes are not loaded, so they do not matter.
+
+exercise: 07.2
+rung: access
+diagnosis: no-other
+"""
+
+import triton
+import triton.language as tl
+
+
+@triton.jit
+def row_lse2_kernel(x_ptr, out_ptr, stride, C, BLOCK: tl.constexpr):
+    r, c = tl.program_id(0), tl.arange(0, BLOCK)
+    x = tl.load(x_ptr + r * stride + c, mask=c < C)
+    l = tl.where(c < C, tl.exp2(x - tl.max(x, 0)), 0.0)
+    tl.store(out_ptr + r, tl.max(x, 0) + tl.log2(tl.sum(l, 0)))
+
+
+def row_lse2(x, out):
+    R, C = x.shape
+    row_lse2_kernel[(R,)](x, out, x.stride(0), C, BLOCK=triton.next_power_of_2(C))

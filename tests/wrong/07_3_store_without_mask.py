@@ -1,0 +1,28 @@
+"""What is stored beyond the row is 0.
+
+exercise: 07.3
+rung: access
+diagnosis: writes-outside
+"""
+
+import triton
+import triton.language as tl
+
+
+@triton.jit
+def softmax_kernel(x_ptr, out_ptr, stride, C, BLOCK: tl.constexpr):
+    r, c = tl.program_id(0), tl.arange(0, BLOCK)
+    m, l = -1e30, 0.0
+    for c0 in range(0, C, BLOCK):
+        x = tl.load(x_ptr + r * stride + c0 + c, mask=c0 + c < C, other=-float("inf"))
+        m_new = tl.maximum(m, tl.max(x, 0))
+        l = l * tl.exp(m - m_new) + tl.sum(tl.exp(x - m_new), 0)
+        m = m_new
+    for c0 in range(0, C, BLOCK):
+        x = tl.load(x_ptr + r * stride + c0 + c, mask=c0 + c < C, other=-float("inf"))
+        tl.store(out_ptr + r * C + c0 + c, tl.exp(x - m) / l)
+
+
+def softmax_rows(x, out):
+    R, C = x.shape
+    softmax_kernel[(R,)](x, out, x.stride(0), C, BLOCK=16)

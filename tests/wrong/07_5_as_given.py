@@ -1,0 +1,24 @@
+"""out must start at zero, then each program adds its row.
+
+exercise: 07.5
+rung: access
+diagnosis: race
+"""
+
+import triton
+import triton.language as tl
+
+
+@triton.jit
+def racing_kernel(x_ptr, out_ptr, R, C, BLOCK: tl.constexpr):
+    r = tl.program_id(0)
+    for c0 in range(0, C, BLOCK):
+        c = c0 + tl.arange(0, BLOCK)
+        x = tl.load(x_ptr + r * C + c, mask=c < C, other=0.0)
+        so_far = tl.load(out_ptr + c, mask=c < C, other=0.0)
+        tl.store(out_ptr + c, so_far + x, mask=c < C)
+
+
+def column_sums(x, out):
+    out.zero_()
+    racing_kernel[(len(x),)](x, out, *x.shape, BLOCK=16)

@@ -1,0 +1,23 @@
+"""The last columns of a row are followed by the next row, so nothing is out of bounds.
+
+exercise: 07.5
+rung: access
+diagnosis: reads-outside
+"""
+
+import triton
+import triton.language as tl
+
+
+@triton.jit
+def column_sums_kernel(x_ptr, out_ptr, R, C, BLOCK: tl.constexpr):
+    c = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
+    acc = tl.zeros([BLOCK], tl.float32)
+    for r in range(0, R):
+        acc += tl.load(x_ptr + r * C + c)
+    tl.store(out_ptr + c, acc, mask=c < C)
+
+
+def column_sums(x, out):
+    R, C = x.shape
+    column_sums_kernel[(triton.cdiv(C, 16),)](x, out, R, C, BLOCK=16)
