@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 
@@ -36,8 +37,15 @@ class Region:
 
     def holds(self, offsets: np.ndarray) -> np.ndarray:
         """Which of these offsets are elements of the tensor?"""
-        return np.isin(offsets, self.elements())
+        if self.dense:
+            return (offsets >= 0) & (offsets < self.elements.size)
+        return np.isin(offsets, self.elements)
 
+    @cached_property
+    def dense(self) -> bool:
+        return np.array_equal(np.sort(self.elements), np.arange(self.elements.size))
+
+    @cached_property
     def elements(self) -> np.ndarray:
         """The offset of each element, in the order of the tensor: ``arange(n)`` if it is contiguous."""
         at = np.zeros(self.shape, dtype=np.int64)

@@ -18,11 +18,11 @@ NOW = "#3A3A3A"
 DONE = {"load": "loaded", "store": "stored", "atomic": "added to"}
 
 
-def access_map(launch: Launch) -> Figure:
+def access_map(launch: Launch, only: tuple[str, ...] = ()) -> Figure:
     """Every element with the numbers of the programs that touched it; what lies outside of the tensor is crossed out."""
     numbers = {p: n for n, p in enumerate(dict.fromkeys(a.program for a in launch.accesses))}
-    fig, panels = _panels(launch)
-    for ax, region in panels:
+    fig, panels = _panels(launch, only)
+    for ax, region, points in panels:
         touched: dict[tuple[int, int], list[int]] = {}
         for a in launch.accesses:
             if a.name == region.name:
@@ -31,7 +31,7 @@ def access_map(launch: Launch) -> Figure:
         for cell, programs in touched.items():
             each = sorted(set(programs))
             text = ",".join(map(str, each)) if len(each) < 3 else f"{each[0]}..{each[-1]}"
-            _cell(ax, cell, fill=TINTS[each[0] % 2], text=text, outside=not _is_in(region, cell))
+            _cell(ax, cell, fill=TINTS[each[0] % 2], text=text, points=points, outside=not _is_in(region, cell))
         verbs = dict.fromkeys(DONE[a.op] for a in launch.accesses if a.name == region.name)
         ax.set_title(f"{region.name}, {' and '.join(verbs) or 'not touched'}", loc="left", fontsize=10)
     return fig
@@ -41,7 +41,7 @@ def access_step(launch: Launch, step: int) -> Figure:
     """Access number ``step`` (from 1): its lanes dark with their numbers, masked lanes dashed, what was touched before in grey."""
     fig, panels = _panels(launch)
     now = launch.accesses[step - 1]
-    for ax, region in panels:
+    for ax, region, points in panels:
         for a in launch.accesses[: step - 1]:
             if a.name == region.name:
                 for cell in _cells(region, a.offsets[a.active]):
@@ -49,9 +49,9 @@ def access_step(launch: Launch, step: int) -> Figure:
         if now.name == region.name:
             for lane, (cell, on) in enumerate(zip(_cells(region, now.offsets), now.active, strict=True)):
                 if on:
-                    _cell(ax, cell, fill=NOW, text=str(lane), colour="white", outside=not _is_in(region, cell))
+                    _cell(ax, cell, fill=NOW, text=str(lane), colour="white", points=points, outside=not _is_in(region, cell))
                 elif _drawn(region, cell):
-                    _cell(ax, cell, text=str(lane), dashed=True)
+                    _cell(ax, cell, text=str(lane), points=points, dashed=True)
         ax.set_title(region.name + (f", {now.op}" if now.name == region.name else ""), loc="left", fontsize=10)
     return fig
 
@@ -66,10 +66,10 @@ def told(launch: Launch, step: int) -> str:
     return f"Step {step} of {len(launch.accesses)}: program {program} {verb} {a.name}, line {a.line}, {a.code}. {lanes}."
 
 
-def _panels(launch: Launch) -> tuple[Figure, list[tuple[Axes, Region]]]:
-    """One panel for each tensor of the launch, with its empty cells and room for what lies outside."""
-    bounds = {}
-    for region in launch.regions.values():
+def _panels(launch: Launch, only: tuple[str, ...] = ()) -> tuple[Figure, list[tuple[Axes, Region, float]]]:
+    """One panel for each tensor of the launch, with its empty cells, room for what lies outside, and the size of its text in points."""
+    bounds, regions = {}, [region for region in launch.regions.values() if region.name in (only or launch.regions)]
+    for region in regions:
         cells = [c for a in launch.accesses if a.name == region.name for c in _cells(region, a.offsets) if _drawn(region, c)]
         rows, columns = _size(region)
         r, c = zip(*cells, (0, 0), (rows - 1, columns - 1), strict=True)
@@ -87,18 +87,18 @@ def _panels(launch: Launch) -> tuple[Figure, list[tuple[Axes, Region]]]:
         figsize = size * (sum(wide) + len(wide)) + 0.3, size * max(tall) + 0.6
     fig, axes = plt.subplots(figsize=(max(figsize[0], 3), figsize[1]), squeeze=False, **shape)
     panels = []
-    for ax, region in zip(axes.flat, launch.regions.values(), strict=True):
+    for ax, region in zip(axes.flat, regions, strict=True):
         top, bottom, left, right = bounds[region.name]
         ax.set(xlim=(left - 0.1, right + 0.1), ylim=(bottom + 0.1, top - 0.1), aspect="equal", anchor="NW")
         ax.axis("off")
-        for offset in region.elements():
+        for offset in region.elements:
             (cell,) = _cells(region, np.array([offset]))
             _cell(ax, cell)
-        panels.append((ax, region))
+        panels.append((ax, region, min(8, 30 * size)))
     return fig, panels
 
 
-def _cell(ax: Axes, cell: tuple[int, int], fill="white", text="", colour="black", *, outside=False, dashed=False) -> None:
+def _cell(ax: Axes, cell: tuple[int, int], fill="white", text="", colour="black", *, points=8.0, outside=False, dashed=False) -> None:
     row, column = cell
     x0, x1 = ax.get_xlim()
     y1, y0 = ax.get_ylim()
@@ -111,7 +111,16 @@ def _cell(ax: Axes, cell: tuple[int, int], fill="white", text="", colour="black"
         ax.plot([column, column + 1], [row, row + 1], color="black", lw=1.2, zorder=4)
         ax.plot([column, column + 1], [row + 1, row], color="black", lw=1.2, zorder=4)
     elif text:
-        ax.text(column + 0.5, row + 0.52, text, ha="center", va="center", color=colour, fontsize=8 if len(text) < 4 else 6, zorder=3)
+        ax.text(
+            column + 0.5,
+            row + 0.52,
+            text,
+            ha="center",
+            va="center",
+            color=colour,
+            fontsize=points * (1 if len(text) < 4 else 0.75),
+            zorder=3,
+        )
 
 
 def _size(region: Region) -> tuple[int, int]:

@@ -6,7 +6,7 @@ import math
 
 import torch
 
-from simplex_lab import plots, tiled
+from simplex_lab import plots, program_plots, tiled
 from simplex_lab.rotations import about_third_axis
 from simplex_lab.tasks import Match, match3_partners
 from simplex_lab.widgets import Slider, explorer
@@ -227,3 +227,33 @@ def short(number: float) -> str:
     while number >= 999.5 and size < 5:
         number, size = number / 1000, size + 1
     return f"{number:.3g} {' kMGTP'[size]}".rstrip()
+
+
+def program_explorer(S: int = 24, w1: int = 4, w2: int = 12, block_k: int = 4) -> None:
+    """Chapter 08: the walk of one program that owns neighbouring positions."""
+    start = 12
+
+    def walk(positions):
+        return program_plots.steps(S, start, positions, w1, w2, block_k)
+
+    def draw(step, positions):
+        step = min(step, len(walk(positions)))
+        return program_plots.program_walk(S, start, positions, w1=w1, w2=w2, block_k=block_k, step=step)
+
+    def say(step, positions):
+        steps = walk(positions)
+        step = min(step, len(steps))
+        j, k0, seen = steps[step - 1]
+        used = sum(int(s.sum()) for *_, s in steps) / (len(steps) * positions * block_k)
+        whole = sum(bool(s.all()) for *_, s in steps)
+        return (
+            f"Step {step} of {len(steps)}: first key {j} against second keys {k0} to {k0 + block_k - 1}; {int(seen.sum())} of its "
+            f"{seen.size} pairs are seen. {whole} steps need no mask. Of all pairs computed, {used:.0%} are seen."
+        )
+
+    explorer(
+        draw,
+        say,
+        step=Slider("step", 9, 1, 55),
+        positions=Slider("positions of a program", 4, options=(1, 2, 4, 8)),
+    )

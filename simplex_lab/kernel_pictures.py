@@ -10,12 +10,15 @@ from simplex_lab.show import show_figure
 from simplex_lab.widgets import Slider, explorer
 
 
-def show_accesses(run: Callable[[], object]) -> None:
-    """Run ``run``, which launches a kernel, and show which program touches which element, and what is wrong with that."""
+def show_accesses(run: Callable[[], object], only: tuple[str, ...] = ()) -> None:
+    """Run ``run``, which launches a kernel, and show which program touches which element, and what is wrong with that.
+
+    ``only`` these tensors are drawn, by their names in the kernel without ``_ptr``; all of them if it is empty.
+    """
     launch = _watch(run)
     if launch is not None:
-        names = ", ".join(launch.regions)
-        show_figure(access_plots.access_map(launch), f"The elements of {names}, each with the numbers of the programs that touch it.")
+        names = ", ".join(only or launch.regions)
+        show_figure(access_plots.access_map(launch, only), f"The elements of {names}, each with the numbers of the programs that touch it.")
         print_faults(launch)
 
 

@@ -19,7 +19,7 @@ def show_source(obj: Callable, *, docstring: bool = False) -> None:
     """
     from IPython.display import display
 
-    obj = inspect.unwrap(obj)
+    obj = inspect.unwrap(getattr(obj, "fn", obj))  # a kernel wraps its function
     lines, first = inspect.getsourcelines(obj)
     path = Path(inspect.getsourcefile(obj)).resolve()
     path = path.relative_to(ROOT) if path.is_relative_to(ROOT) else Path(path.name)
@@ -30,6 +30,26 @@ def show_source(obj: Callable, *, docstring: bool = False) -> None:
     width = max(map(len, code.splitlines())) * 0.65  # em: a character of the code is narrower
     page = f'*{head}*\n\n<div style="min-width: {width:.0f}em">\n\n```python\n{code}\n```\n\n</div>'
     display({"text/plain": f"{head}\n{code}", "text/markdown": page}, raw=True)
+
+
+def show_diff(before: Callable, after: Callable) -> None:
+    """Display how ``after`` differs from ``before``, line by line; lines that only moved inwards count as the same."""
+    import difflib
+
+    from IPython.display import display
+
+    old, new = (textwrap.dedent(inspect.getsource(inspect.unwrap(getattr(f, "fn", f)))).splitlines() for f in (before, after))
+    marks = difflib.SequenceMatcher(None, [line.strip() for line in old], [line.strip() for line in new], autojunk=False)
+    rows = []
+    for kind, a0, a1, b0, b1 in marks.get_opcodes():
+        if kind == "equal":
+            same = [f"  {line}" for line in new[b0:b1]]
+            rows += same if len(same) < 5 else [same[0], "  ...", same[-1]]
+        else:
+            rows += [f"- {line}" for line in old[a0:a1]] + [f"+ {line}" for line in new[b0:b1]]
+    code = "\n".join(rows)
+    width = max(map(len, rows)) * 0.65
+    display({"text/plain": code, "text/markdown": f'<div style="min-width: {width:.0f}em">\n\n```diff\n{code}\n```\n\n</div>'}, raw=True)
 
 
 def show_figure(fig, alt: str, *, caption: str = "") -> None:

@@ -1,4 +1,4 @@
-"""The solutions of the kernel exercises, as they stand in their sources, on a GPU: fp32 and bf16, against the same reference; stubs, too."""
+"""The kernel exercises' solutions, as they stand in their sources, on a GPU: in fp32 and bf16 against the reference; stubs, too."""
 
 import linecache
 import re

@@ -121,6 +121,24 @@ def test_a_source_from_elsewhere_shows_no_folder(shown):
     assert re.match(r"__init__\.py, lines \d+-\d+\n", shown[0][0]["text/plain"])
 
 
+def test_a_diff_shows_what_changed_and_not_what_moved_inwards(shown):
+    def before(x):
+        y = x + 1
+        return y
+
+    def after(x):
+        for _ in range(2):
+            y = x + 1
+        return y
+
+    show.show_diff(before, after)
+    ((bundle, _),) = shown
+    lines = bundle["text/plain"].splitlines()
+    assert [line for line in lines if line[0] in "+-"] == ["- def before(x):", "+ def after(x):", "+     for _ in range(2):"]
+    assert "          y = x + 1" in lines
+    assert f"```diff\n{bundle['text/plain']}\n```" in bundle["text/markdown"]
+
+
 def test_a_figure_carries_its_alt_text_and_is_closed(shown):
     show.show_figure(plots.edge_and_triangle(), "an edge and a triangle", caption="Record: x.csv")
     (bundle, metadata), (caption, _) = shown

@@ -87,3 +87,20 @@ def no_atomics(climb: Climb) -> None:
     if used:
         says = f"line {used[0].line}, `{used[0].code}`, is atomic: sums come out in any order, and the last bits change from run to run"
         climb.give_up("access", case, "atomic", says, "who could own this element of the output alone?")
+
+
+def loads_at_most(parameter: str, most: Callable[[dict], int], why: str):
+    """The kernel loads no more than ``most(args)`` elements through its ``parameter``, repetitions counted: the order of its loops."""
+
+    def loads(climb: Climb) -> None:
+        case = climb.here(climb.exercise.cases(climb.generator)[-1])
+        seen = call(climb.exercise, climb.fn, case, climb.expected(case)).seen
+        if seen is None or seen.trace is None:
+            return
+        name, limit = parameter.removesuffix("_ptr"), most(case.args)
+        loaded = sum(launch.loaded(name) for launch in seen.trace.launches)
+        if loaded > limit:
+            says = f"{loaded:,} elements of {name} are loaded where {limit:,} would do: {why}"
+            climb.give_up("access", case, "loads-again", says, "which loop is inside, and what does it load that stays the same?")
+
+    return loads
