@@ -65,7 +65,10 @@ WINDOWS = [Shape(S=4096, w1=w1, w2=w2) for w1, w2 in PAIRS]
 SMALL = [Shape(H=8, Hkv=Hkv, D=64, w1=w1, w2=w2) for Hkv in (8, 2) for w1, w2 in ((32, 32), (64, 16))]
 MODEL = [replace(shape, S=S) for shape in SMALL for S in (1024, 2048, 4096, 8192)]
 NAIVE = [Shape(B=1, S=512, H=8, Hkv=Hkv, D=64, w1=32, w2=32) for Hkv in (8, 2)]
-QUESTIONS = {"headline": HEADLINE, "windows": WINDOWS, "model": MODEL, "naive": NAIVE}
+ATOMICS = [Shape(S=2048), Shape(S=2048, w2=256)]
+QUESTIONS = {"headline": HEADLINE, "windows": WINDOWS, "model": MODEL, "naive": NAIVE, "atomics": ATOMICS}
+# the fastest of twelve on an H100: 16, 32 or 64 heads, 32 or 64 second keys, 4 or 8 warps
+ONE_PASS = {"heads": 32, "block": 32, "warps": 4}
 
 
 def run(question: str, out: str | None = None, say: Callable[[str], None] = print) -> str:
@@ -100,7 +103,7 @@ def measurements(question: str, say) -> Iterator[tuple[dict, dict]]:
             if configuration not in checked:
                 checked[configuration] = errors(*configuration)
                 say(f"right: {arm} {_name(configuration[1])}, errors over eager bf16's: {_listed(checked[configuration])}")
-            metrics = measure(arm, shape)
+            metrics = measure(arm, shape) | (repeated(arm, shape) if question == "atomics" else {})
             say(f"{arm:9s} {_name(shape)}: " + ", ".join(f"{name} {value:.4g} {unit}" for name, (value, unit, *_) in metrics.items()))
             yield {"arm": arm, "question": question, "dtype": "bf16"} | asdict(shape), metrics
 
@@ -111,6 +114,10 @@ def operation(arm: str, shape: Shape) -> Callable[..., Tensor]:
         from simplex_kernels import two_simplicial_attention
 
         return functools.partial(two_simplicial_attention, w1=shape.w1, w2=shape.w2)
+    if arm == "atomics":
+        from simplex_lab.one_pass import one_pass
+
+        return functools.partial(one_pass, w1=shape.w1, w2=shape.w2, **ONE_PASS)
     if arm == "naive":
         return lambda *x: reference.two_simplicial(*x, w1=shape.w1, w2=shape.w2).o
     torch.compiler.reset()
@@ -157,7 +164,7 @@ def measure(arm: str, shape: Shape) -> dict[str, tuple]:
     torch.cuda.reset_peak_memory_stats()
     both()
     metrics = {"peak memory": ((torch.cuda.max_memory_allocated() - before) / 2**20, "MiB")}
-    if arm != "kernels":
+    if arm not in ("kernels", "atomics"):
         metrics["forward"], metrics["forward+backward"] = _figure(times(forward)[0]), _figure(times(both)[0])
         metrics["enqueue forward+backward"] = _figure(enqueue_times(both))
         return metrics
@@ -174,6 +181,14 @@ def measure(arm: str, shape: Shape) -> dict[str, tuple]:
     metrics["forward+backward"] = _figure(own[2])
     metrics["enqueue forward+backward"] = _figure(enqueue_times(both))
     return metrics
+
+
+def repeated(arm: str, shape: Shape) -> dict[str, tuple]:
+    """Share of the numbers in the keys' gradients whose bits differ when the same backward runs twice."""
+    x = shape.draw()
+    one, two = (torch.autograd.grad(operation(arm, shape)(*x[:5]), x[1:5], x[5]) for _ in range(2))
+    differ = sum(int((a != b).sum()) for a, b in zip(one, two, strict=True)) / sum(a.numel() for a in one)
+    return {"gradients that differ between two runs": (differ, "1")}
 
 
 def times(*functions: Callable[[], object]) -> list[list[float]]:
@@ -218,8 +233,8 @@ def enqueue_times(function: Callable[[], object]) -> list[float]:
 
 
 def _arms(question: str, shape: Shape) -> tuple[str, ...]:
-    if question == "naive":
-        return "kernels", "naive"
+    if question in ("naive", "atomics"):
+        return "kernels", question
     if question == "model":
         return MODEL_ARMS if shape.S == 4096 else ("kernels", "unfolded")  # the slower two only once: they take minutes to compile
     return ("kernels",)
