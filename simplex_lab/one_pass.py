@@ -1,6 +1,6 @@
 """The backward in one kernel, with atomics: what the library's kernels are measured against in chapter 09.
 
-A program owns one position with up to 64 heads of a key head and walks as the forward does. From the two products ``s2`` and ``dP`` it makes
+A program owns one position with up to 64 heads of a key head and walks as the forward does. From the products ``s2`` and ``dP`` it makes
 all five gradients (arXiv:2507.02754, eqs 10 to 16), six products of ``2 D`` FLOPs for each triple, none of them twice. Other programs
 need the same rows of the keys' gradients, so those are added atomically, in fp32, in whatever order programs come.
 """

@@ -51,3 +51,23 @@ def program_walk(S: int, i_first: int, positions: int, *, w1: int, w2: int, bloc
     ax.set_ylabel("first key j", color=plots.KEY1_TEXT)
     ax.set_aspect("equal")
     return fig
+
+
+def rows_and_columns(S: int, w: int, query: int, key: int) -> Figure:
+    """Which queries see which keys under a window: a query's sums run along its row, a key's along its column."""
+    fig, ax = plt.subplots(figsize=(5.2, 4.4))
+    n = np.arange(S)
+    seen = (n[None] <= n[:, None]) & (n[None] > n[:, None] - w)
+    for i, j in zip(*np.nonzero(seen), strict=True):
+        ax.add_patch(Rectangle((j - 0.5, i - 0.5), 1, 1, facecolor="#E4E4E4", edgecolor="white", lw=1))
+    columns, rows = np.nonzero(seen[query])[0], np.nonzero(seen[:, key])[0]
+    ax.add_patch(Rectangle((columns[0] - 0.5, query - 0.5), len(columns), 1, fill=False, edgecolor="#0072B2", lw=2.2))
+    ax.add_patch(Rectangle((key - 0.5, rows[0] - 0.5), 1, len(rows), fill=False, edgecolor="#D55E00", lw=2.2, ls="--"))
+    ax.annotate(f"dq of query {query}", (columns[0] - 0.6, query), ha="right", va="center", color="#0072B2")
+    ax.annotate(f"dk1, dv1 of key {key}", (key + 0.6, rows[0] - 0.6), ha="left", va="bottom", color=plots.KEY1_TEXT)
+    ax.set_xlim(-0.6, S - 0.4)
+    ax.set_ylim(S - 0.4, -0.6)
+    ax.set_xlabel("first key j", color=plots.KEY1_TEXT)
+    ax.set_ylabel("query i", color="#0072B2")
+    ax.set_aspect("equal")
+    return fig

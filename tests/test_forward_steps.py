@@ -56,3 +56,11 @@ def test_the_picture_marks_the_step_and_what_needs_a_mask():
     strips = ax.patches[: len(walk)]
     assert [bool(p.get_hatch()) for p in strips] == [not s.all() and n != 9 for n, (_, _, s) in enumerate(walk, 1)]
     assert (strips[8].get_y() + 0.5, strips[8].get_x() + 0.5) == walk[8][:2]
+
+
+def test_rows_and_columns_outline_what_sees_what():
+    (ax,) = program_plots.rows_and_columns(12, 4, query=8, key=3).axes
+    row, column = ax.patches[-2:]
+    assert (row.get_x() + 0.5, row.get_y() + 0.5, row.get_width()) == (5, 8, 4)
+    assert (column.get_x() + 0.5, column.get_y() + 0.5, column.get_height()) == (3, 3, 4)
+    assert len(ax.patches) - 2 == visible_pairs(12, 4, 1).sum()
