@@ -156,7 +156,7 @@ cost.reveal(
 # %% [markdown]
 # Record: `results/kernel_bench.csv`, question *atomics*: bf16, B = 4, S = 2048, 128 heads of 128 channels on one key head, on the card that its rows name. The kernel with atomics is [`one_pass.py`](../simplex_lab/one_pass.py), the fastest of twelve sizes.
 #
-# Twice the time, though it executes one product fewer. (Atomic additions are one reason; five gradients at once also need more registers. The record does not tell the two apart.) And its sums are not repeatable: fp32 sums depend on their order, programs come in any order, and after rounding to bf16 one number in some thousands has another last bit on the next run. The library gives the same bits every time.
+# Twice the time, though it executes one product fewer. (Atomic additions may be one reason, the registers that five gradients need another; the record does not tell them apart.) And its sums are not repeatable: fp32 sums depend on their order, programs come in any order, and after rounding to bf16 one number in some thousands has another last bit on the next run. The library gives the same bits every time.
 
 # %% [markdown]
 # ## The keys' side
