@@ -36,7 +36,9 @@ def _parser() -> argparse.ArgumentParser:
     train.set_defaults(run=_train)
 
     bench = commands.add_parser("bench", help="time the kernels on a GPU and record it in results/kernel_bench.csv")
-    bench.add_argument("--question", action="append", help="headline, windows, model, naive or atomics; may be given again (default: all)")
+    bench.add_argument(
+        "--question", action="append", help="headline, windows, model, naive, atomics or ladder; may be given again (default: all)"
+    )
     bench.add_argument("--out", help="CSV to append to (default results/kernel_bench.csv)")
     bench.add_argument("--plots", action="store_true", help="only draw results/kernel_*.png from the record; needs no GPU")
     bench.set_defaults(run=_bench)
