@@ -12,7 +12,7 @@ from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator
 
-from simplex_lab import plots, records
+from simplex_lab import plots, records, roofline
 from simplex_lab.show import png
 
 PASSES = ("forward", "backward")
@@ -135,10 +135,74 @@ def peers(rows: list[Mapping], question: str, S: int) -> Figure:
     return fig
 
 
+def ladder(rows: list[Mapping]) -> Figure:
+    """The rungs of the ladder: forward time and the time by hand, on a log axis, and what each rung gained over the one above it."""
+    rungs = roofline.ladder(rows, roofline.published_chip())
+    fig, (times, gains) = plt.subplots(1, 2, figsize=(8, 3.9), sharey=True, width_ratios=[1.35, 1])
+    by_hand = {"marker": "D", "ms": 7, "mfc": "white", "mec": "black", "ls": "none", "zorder": 3}
+    for y, r in enumerate(rungs):
+        colour = plots.DOT if r.resource == "memory" else plots.SIMPLICIAL
+        times.plot([r.by_hand, r.taken], [y, y], color=colour, lw=1)
+        times.plot(r.taken, y, "o", color=colour, ms=9, label="recorded" if y == len(rungs) - 1 else None)
+        times.plot(r.by_hand, y, **by_hand, label="by hand" if y == 0 else None)
+        if y:
+            above = rungs[y - 1]
+            hand, found = above.by_hand / r.by_hand, above.taken / r.taken
+            gains.plot([hand, found], [y, y], color=colour, lw=1)
+            gains.plot(found, y, "o", color=colour, ms=9)
+            gains.plot(hand, y, **by_hand)
+            for x, gain in ((5.2, hand), (7.6, found)):
+                gains.text(x, y, f"{gain:.1f}", va="center", fontsize=9.5)
+    for ax in (times, gains):
+        ax.set_xscale("log")
+        ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        ax.xaxis.set_major_formatter("{x:g}")
+        ax.xaxis.set_minor_formatter("")
+    times.set_yticks(range(len(rungs)), [f"{r.name}\n{r.changed}" for r in rungs], fontsize=9.5)
+    times.set_ylim(len(rungs) - 0.5, -0.5)
+    times.set_xlim(1.2, 60)
+    times.set_xlabel("forward (ms, log)")
+    gains.plot(5.9, 0, **by_hand)  # heads of the two columns of numbers
+    gains.plot(8.6, 0, "o", color=plots.SIMPLICIAL, ms=9)
+    gains.set_xlim(0.9, 11)
+    gains.set_xticks([1, 2, 4])
+    gains.axvline(1, **plots.REFERENCE)
+    gains.set_xlabel("gain over the rung above (log)")
+    fig.legend(*times.get_legend_handles_labels(), frameon=False, loc="outside upper center", ncols=2, fontsize=9.5)
+    return fig
+
+
+def neighbours(rows: list[Mapping], published: Iterable[Mapping]) -> Figure:
+    """Forward rates, products only, in bf16: ours and cuDNN's from the record, hollow bars as their authors published them."""
+    bars = [(f"{r['config']['kernel']}", r["value"], "published") for r in published if r["name"] == "peak rate"]
+    ours = values(rows, "forward rate", "w2", question="headline", arm="kernels", H=128, S=8192, w1=32, gain=1.0)
+    bars += [(f"this library, 32 x {w2}, S = 8k", rate, "ours") for w2, rate in ours.items()]
+    bars += [("cuDNN, dense pairs, S = 8k", rate, "cudnn") for rate in values(rows, "forward rate", "S", arm="cudnn dense").values()]
+    looks = {
+        "ours": {"color": plots.SIMPLICIAL},
+        "cudnn": {"color": plots.DOT},
+        "published": {"facecolor": "white", "edgecolor": plots.SIMPLICIAL, "linewidth": 1.4},
+    }
+    fig, ax = plt.subplots(figsize=(8, 0.9 + 0.42 * len(bars)))
+    for y, (_, rate, kind) in enumerate(bars):
+        ax.barh(y, rate, height=0.62, **looks[kind])
+        ax.text(rate + 8, y, f"{rate:.0f}", va="center", fontsize=9.5)
+    matmul = values(rows, "matmul rate", "w2", question="headline", arm="kernels", H=128, S=8192, w1=32, gain=1.0)[512]
+    for x, name in ((matmul, "a matrix product,\nsame run"), (roofline.published_chip().products, "data sheet")):
+        ax.axvline(x, **plots.REFERENCE)
+        ax.text(x, -0.75, name, ha="center", va="bottom", fontsize=9)
+    ax.set_yticks(range(len(bars)), [name for name, *_ in bars], fontsize=9.5)
+    ax.set_ylim(len(bars) - 0.4, -0.6)
+    ax.set_xlim(0, 1120)
+    ax.set_xlabel("forward, TFLOP/s of matrix products in bf16")
+    return fig
+
+
 FIGURES = {
     "headline": {"kernel_rate": rate, "kernel_length": length},
     "windows": {"kernel_windows": windows},
     "model": {"kernel_model": functools.partial(peers, question="model", S=4096)},
+    "ladder": {"kernel_ladder": ladder},
     "naive": {"kernel_naive": functools.partial(peers, question="naive", S=512)},
 }
 

@@ -6,7 +6,7 @@ import math
 
 import torch
 
-from simplex_lab import plots, program_plots, tiled
+from simplex_lab import plots, program_plots, roofline, tiled
 from simplex_lab.rotations import about_third_axis
 from simplex_lab.tasks import Match, match3_partners
 from simplex_lab.widgets import Slider, explorer
@@ -256,4 +256,37 @@ def program_explorer(S: int = 24, w1: int = 4, w2: int = 12, block_k: int = 4) -
         say,
         step=Slider("step", 9, 1, 55),
         positions=Slider("positions of a program", 4, options=(1, 2, 4, 8)),
+    )
+
+
+def roofline_explorer(context: int = 8192) -> None:
+    """Chapter 10: 2-simplicial attention on a chip's roofline, in training and in a decode step, beside dot-product attention."""
+    chip = roofline.published_chip()
+
+    def points(w1, w2, group):
+        return {
+            "pairs, decode": (roofline.intensity(context, None, group, decode=True), "dot"),
+            "triples, decode": (roofline.intensity(w1, w2, group, decode=True), "triples"),
+            "pairs, training": (roofline.intensity(context // 2, None, group), "dot"),
+            "triples, training": (roofline.intensity(w1, w2, group), "triples"),
+        }
+
+    def draw(w1, w2, group):
+        return plots.roofline(chip, points(w1, w2, group))
+
+    def say(w1, w2, group):
+        at = {name: found for name, (found, _) in points(w1, w2, group).items()}
+        waits = {name: "products" if found > chip.ridge else "memory" for name, found in at.items()}
+        return (
+            f"Windows {w1} x {w2}, {group} query heads on a key head: {at['triples, training']:,.0f} FLOPs a byte in training, "
+            f"which waits for {waits['triples, training']}; {at['triples, decode']:,.0f} in a decode step, which waits for "
+            f"{waits['triples, decode']}. Attention over {context:,} keys: {at['pairs, training']:,.0f} and {at['pairs, decode']:,.0f}."
+        )
+
+    explorer(
+        draw,
+        say,
+        w1=Slider("window w1 (for j)", 32, options=(1, 4, 16, 32, 128, 512)),
+        w2=Slider("window w2 (for k)", 512, options=(1, 8, 32, 128, 512, 1024)),
+        group=Slider("heads on a key head", 16, options=(1, 2, 4, 8, 16, 64, 128)),
     )

@@ -540,6 +540,33 @@ def executed_work(rows: dict[str, list[float]], positions: list[int]) -> Figure:
     return fig
 
 
+def roofline(chip, points: dict[str, tuple[float, str]], highlight: str | None = None) -> Figure:
+    """The highest rate that a chip allows at each intensity, log axes; ``points`` are ``name: (FLOPs a byte, "dot" or "triples")``."""
+    fig, ax = plt.subplots(figsize=(8, 4.0))
+    x = np.logspace(0, 5, 400)
+    ax.plot(x, np.minimum(chip.products, x * chip.memory), color="black", lw=1.8)
+    ax.plot([chip.ridge] * 2, [1, chip.products], **REFERENCE)
+    ax.text(chip.ridge * 1.08, 1.3, f"{chip.ridge:.0f} FLOPs a byte", fontsize=9.5)
+    ax.text(1.15, 5.5, f"memory: {chip.memory:g} TB/s", rotation=34, fontsize=9.5, va="bottom")
+    ax.text(9e4, chip.products * 1.15, f"products: {chip.products:.0f} TFLOP/s", fontsize=9.5, ha="right", va="bottom")
+    for n, (name, (at, kind)) in enumerate(points.items()):
+        y = min(chip.products, at * chip.memory)
+        colour, marker = (DOT, "s") if kind == "dot" else (SIMPLICIAL, "o")
+        text = DOT_TEXT if kind == "dot" else SIMPLICIAL
+        big = name == highlight
+        ax.plot(at, y, marker, color=colour, ms=11 if big else 7, mec="black" if big else colour, zorder=4)
+        down = y / (2.2 if n % 2 == 0 else 4.6)
+        ax.plot([at, at], [down * 1.15, y], color=colour, lw=0.8)
+        ax.text(at, down, name, color=text, fontsize=9.5, ha="center" if 5 < at < 3e4 else "left", va="top")
+    ax.set_xscale("log")
+    ax.set_yscale("log")
+    ax.set_xlim(1, 1e5)
+    ax.set_ylim(1, 3000)
+    ax.set_xlabel("FLOPs for each byte moved (log)")
+    ax.set_ylabel("highest rate (TFLOP/s, log)")
+    return fig
+
+
 # --- tiles -----------------------------------------------------------------------------------------------------------
 
 

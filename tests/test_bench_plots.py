@@ -34,6 +34,8 @@ def record(tmp_path):
     for s in bench.NAIVE:
         for arm, factor in (("kernels", 1), ("naive", 20)):
             found += rows("naive", arm, asdict(s), forward_and_backward=factor, peak_memory=factor**2)
+    for n, arm in enumerate(bench.RUNGS):
+        found += rows("ladder", arm, asdict(bench.LADDER[0]), forward=2.0 ** (5 - n), matmul_rate=700)
     return records.write(tmp_path / "kernel_bench.csv", found)
 
 
@@ -49,7 +51,7 @@ def texts(ax):
 
 def test_every_question_has_its_picture(record, tmp_path):
     paths = bench_plots.draw(record, tmp_path)
-    assert [p.stem for p in paths] == ["kernel_length", "kernel_model", "kernel_naive", "kernel_rate", "kernel_windows"]
+    assert [p.stem for p in paths] == ["kernel_ladder", "kernel_length", "kernel_model", "kernel_naive", "kernel_rate", "kernel_windows"]
     assert all(p.read_bytes().startswith(b"\x89PNG") for p in paths)
 
 
@@ -111,3 +113,25 @@ def test_no_record_says_what_to_do(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(records, "RESULTS", tmp_path)
     assert cli.main(["bench", "--plots"]) == 1
     assert "run `simplex-lab bench` on a GPU" in capsys.readouterr().err
+
+
+def test_the_ladder_shows_recorded_times_and_gains(record):
+    times, gains = bench_plots.ladder(records.read(record)).axes
+    recorded = [line.get_xdata()[0] for line in times.lines if line.get_marker() == "o"]
+    assert recorded == [32, 16, 8, 4, 2]
+    drawn = [(line.get_xdata()[0], line.get_ydata()[0]) for line in gains.lines if line.get_marker() == "o"]
+    assert [x for x, y in drawn if y > 0] == [2, 2, 2, 2]
+
+
+def test_neighbours_tell_timed_from_published(record):
+    mine = bench_plots.latest(records.read(record)) + [
+        r | {"metric": metric, "value": value}
+        for r in records.read(record)
+        if r["config"]["question"] == "headline" and r["metric"] == "forward"
+        for metric, value in (("forward rate", 400.0), ("matmul rate", 700.0))
+    ]
+    published = [r for r in records.read("published.csv") if r["name"] == "peak rate"]
+    (ax,) = bench_plots.neighbours(mine, published).axes
+    hollow = [p.get_width() for p in ax.patches if p.get_facecolor()[:3] == (1, 1, 1)]
+    assert hollow == [r["value"] for r in published]
+    assert {p.get_width() for p in ax.patches} - set(hollow) == {400.0}

@@ -59,7 +59,7 @@ def test_latencies_are_sorted_by_pairs():
     assert [t.get_text() for t in ax.get_yticklabels()] == ["256 x 32, 8k pairs", "512 x 32, 16k pairs"]
 
 
-@pytest.mark.parametrize("explorer", ["walk_explorer", "budget_explorer", "rotation_explorer"])
+@pytest.mark.parametrize("explorer", ["walk_explorer", "budget_explorer", "rotation_explorer", "program_explorer", "roofline_explorer"])
 def test_explorers_open_with_a_picture_and_a_sentence(explorer, monkeypatch):
     seen = {}
     monkeypatch.setattr(explorers, "explorer", lambda draw, say, **sliders: seen.update(draw=draw, say=say, sliders=sliders))

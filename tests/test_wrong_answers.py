@@ -16,7 +16,7 @@ from simplex_lab.checks.spec import chapters, exercises
 ROOT = Path(__file__).resolve().parent.parent
 WRONG = sorted((ROOT / "tests" / "wrong").glob("*.py"))
 ALL = {id: e for chapter in chapters() for id, e in exercises(chapter).items()}
-SECONDS_WRONG, SECONDS_RIGHT = 2, 5
+SECONDS_WRONG, SECONDS_RIGHT = 2, 5  # of this process: what else a machine runs does not count
 
 
 def header(path: Path) -> dict[str, str]:
@@ -55,11 +55,11 @@ def test_a_wrong_answer_is_named(path):
     told = header(path)
     exercise = ALL[told["exercise"]]
     fn = define(path, exercise.entry)
-    start = time.perf_counter()
+    start = time.process_time()
     result = checks.run(exercise.id, fn)
     assert not result.passed
     assert (result.rung, result.diagnosis) == (told["rung"], told["diagnosis"]), (result.where, result.worst, result.says)
-    assert time.perf_counter() - start < SECONDS_WRONG
+    assert time.process_time() - start < SECONDS_WRONG
 
 
 @pytest.mark.parametrize("id", ALL)
@@ -87,10 +87,10 @@ def test_every_solution_passes_and_every_stub_is_not_attempted(chapter):
     solution = solutions(chapter)
     stub = notebook_functions(next((ROOT / "exercises").glob(f"{chapter}_*.ipynb")))
     for id, exercise in exercises(chapter).items():
-        start = time.perf_counter()
+        start = time.process_time()
         result = checks.run(id, solution[exercise.entry])
         assert result.passed, (id, result)
-        assert time.perf_counter() - start < SECONDS_RIGHT
+        assert time.process_time() - start < SECONDS_RIGHT
         told = checks.run(id, stub[exercise.entry])
         assert (told.passed, told.rung, told.diagnosis) == (False, "attempted", "not-attempted")
 

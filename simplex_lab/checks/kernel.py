@@ -22,10 +22,10 @@ class Watched:
 
 
 def device() -> str:
-    """Where kernels run here: ``cuda`` if Triton compiles for a GPU, else ``cpu``."""
-    from simplex_lab.interpreter import interpreting
+    """Where kernels run here: ``cuda`` if Triton compiles for a GPU, else ``cpu``; raises ``CannotRun`` where they cannot."""
+    from simplex_lab.interpreter import interpreting, prepare
 
-    return "cpu" if interpreting() else "cuda"
+    return "cpu" if prepare() == "cpu" or interpreting() else "cuda"
 
 
 def not_judged() -> str:

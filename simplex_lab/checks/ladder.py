@@ -252,7 +252,8 @@ class Climb:
         if len(fits) > 1:
             for other in self.exercise.cases(torch.Generator().manual_seed(SEED + 1)):
                 again = call(self.exercise, self.fn, other, self.expected(other)).value
-                if isinstance(again, torch.Tensor):
+                if isinstance(again, (int, float, torch.Tensor)):
+                    again = torch.as_tensor(again, dtype=None if isinstance(again, torch.Tensor) else torch.float64)
                     fits = [m for m in fits if self.agrees(m, other, again)] or fits
                 if len(fits) == 1:
                     break

@@ -1,0 +1,291 @@
+"""Exercises of chapter 10: a roofline by hand, a softmax without a maximum, and two positions that share what they load."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+
+from simplex_lab.checks.chapter08 import (
+    BASE_E,
+    HAND_SEQUENCE,
+    NO_SCALE,
+    NOT_NORMALISED,
+    OVER_K,
+    S_KEYS,
+    SWAPPED,
+    W_NAMES,
+    D,
+    W,
+    _hand_rows,
+    _sequence,
+    _window_mistakes,
+    _windows,
+    _with_windows,
+)
+from simplex_lab.checks.properties import causal, large_logits, loads_at_most, sharp
+from simplex_lab.checks.spec import Argument, Case, Exercise, Mistake
+from simplex_lab.windows import visible_pairs
+
+LOG2E = math.log2(math.e)
+
+
+# --- 10.1 ----------------------------------------------------------------------------------------------------------------
+
+
+def _roofline(gflop, mbyte, tflops, tbs):
+    return torch.tensor(max(gflop / tflops, mbyte / tbs / 1000), dtype=torch.float64)
+
+
+def _number(rule):
+    return lambda gflop, mbyte, tflops, tbs: torch.tensor(float(rule(gflop, mbyte, tflops, tbs)), dtype=torch.float64)
+
+
+# --- 10.2 ----------------------------------------------------------------------------------------------------------------
+
+
+def _bounded(gen, S, w1, w2, gain=1.0):
+    """A sequence, and for each query an upper bound of its logits in base 2 (Cauchy-Schwarz over all keys)."""
+    x = [sharp(gen, S, D, gain=gain if n == 0 else 1.0) for n in range(5)]
+    return Case(f"S={S}, D={D}, w1={w1}, w2={w2}", _with_bound(*x, w1, w2))
+
+
+def _with_bound(q, k1, k2, v1, v2, w1, w2):
+    bound = (q[:, None] * k1).norm(dim=2).amax(1) * k2.norm(dim=1).max() * D**-0.5 * LOG2E
+    return {"q": q, "k1": k1, "k2": k2, "v1": v1, "v2": v2, "bound": bound, "w1": w1, "w2": w2}
+
+
+def _pivot(q, k1, k2, v1, v2, bound, w1, w2, *, see=None, pivot="bound", gain=LOG2E, normalise=True, l_of="all"):
+    """``[S, D + 1]``: the output, and the sum of weights against the bound; the switches are mistakes."""
+    see = visible_pairs(len(q), w1, w2).to(q.device) if see is None else see.to(q.device)
+    s2 = torch.einsum("id,jd,kd->ijk", q, k1, k2) * q.shape[1] ** -0.5 * gain
+    s2 = s2.masked_fill(~see, -torch.inf)
+    m = {"bound": bound[:, None, None], "maximum": s2.amax((1, 2), keepdim=True), "none": 0.0}[pivot]
+    p = torch.exp2(s2 - m)
+    l = p.sum((1, 2))
+    o = torch.einsum("ijk,jd,kd->id", p, v1, v2)
+    return torch.cat([o / l[:, None] if normalise else o, (torch.log2(l) if l_of == "log" else l)[:, None]], 1)
+
+
+def _seeing(rule):
+    def wrong(q, w1, w2, **a):
+        n = torch.arange(len(q))
+        see = rule(n[:, None, None], n[None, :, None], n[None, None, :], w1, w2).expand(len(q), len(q), len(q))
+        return _pivot(q=q, w1=w1, w2=w2, see=see, **a)
+
+    return wrong
+
+
+def _in(x, i, w):
+    return (x <= i) & (x > i - w)
+
+
+# --- 10.3 ----------------------------------------------------------------------------------------------------------------
+
+
+def _tiles_of_pairs(S, w2):
+    """Elements of k2 that programs of two positions load: whole tiles count only their rows that exist."""
+    total = 0
+    for first in range(0, S, 2):
+        low, end = max(first - w2 + 1, 0), min(first + 2, S)
+        total += (end - low) * D
+    return total
+
+
+SEQUENCE = (Argument("q", "S, H, D", "float", "H <= 8 and D = 16 in this exercise"), *S_KEYS, *W)
+
+EXERCISES = (
+    Exercise(
+        id="10.1",
+        entry="lower_bound",
+        title="a roofline by hand (derive)",
+        objective="The least time that a kernel can take, in ms: a chip multiplies at `tflops` TFLOP/s and moves `tbs` TB/s, both at the same time.",
+        difficulty=1,
+        minutes=10,
+        arguments=(
+            Argument("gflop", "", "float", "work of the kernel, GFLOP"),
+            Argument("mbyte", "", "float", "bytes it must move, MB"),
+            Argument("tflops", "", "float", "peak rate, TFLOP/s"),
+            Argument("tbs", "", "float", "peak bandwidth, TB/s"),
+        ),
+        returns=Argument("ms", "", "a number", "the least time in ms"),
+        hand=Case("", {"gflop": 780.0, "mbyte": 60.0, "tflops": 780.0, "tbs": 3.0}),
+        cases=lambda gen: [
+            Case(f"{a} GFLOP, {b} MB", {"gflop": a, "mbyte": b, "tflops": c, "tbs": d})
+            for a, b, c, d in ((1.0, 300.0, 780.0, 3.0), (500.0, 200.0, 800.0, 4.0), (2.0, 2.0, 1.0, 1.0), (40.0, 90.0, 100.0, 0.5))
+        ],
+        answer=_roofline,
+        question="how long does the card's work take on its own, and how long its bytes?",
+        mistakes=(
+            Mistake(
+                "added",
+                _number(lambda f, b, t, w: f / t + b / w / 1000),
+                "the two times are added: they overlap, and the longer one decides",
+                "can a chip multiply and load at once?",
+            ),
+            Mistake(
+                "smaller",
+                _number(lambda f, b, t, w: min(f / t, b / w / 1000)),
+                "that is the shorter of the two times: it is over when the longer one is",
+                "when is a kernel done?",
+            ),
+            Mistake(
+                "work-only",
+                _number(lambda f, b, t, w: f / t),
+                "bytes are not counted",
+                "what if the kernel moves a lot and multiplies little?",
+            ),
+            Mistake(
+                "bytes-only",
+                _number(lambda f, b, t, w: b / w / 1000),
+                "work is not counted",
+                "what if the kernel multiplies a lot and moves little?",
+            ),
+            Mistake(
+                "microseconds",
+                _number(lambda f, b, t, w: max(f / t, b / w)),
+                "MB over TB/s are microseconds; GFLOP over TFLOP/s are milliseconds",
+                "how many MB are a TB?",
+            ),
+        ),
+        hints=(
+            "Two times: one for the work, one for the bytes. They run at the same time.",
+            "GFLOP / (TFLOP/s) = ms\nMB / (TB/s) = 1/1000 ms\nthe larger of the two",
+            "`max(gflop / tflops, mbyte / tbs / 1000)`.",
+        ),
+    ),
+    Exercise(
+        id="10.2",
+        entry="pivoted",
+        title="a softmax without a maximum",
+        objective="Write the kernel of 08.4 without a running maximum: subtract `bound[i]`, which no logit of query i exceeds. Store the output and, behind it, the sum of the weights: it certifies the row.",
+        difficulty=2,
+        minutes=20,
+        arguments=(
+            Argument("q", "S, D", "float", "D = 16 in this exercise"),
+            *S_KEYS,
+            Argument("bound", "S", "float", "in base 2, at least the largest logit of each query"),
+            *W,
+            Argument("out", "S, D + 1", "float", "holds NaN at first"),
+        ),
+        returns=Argument("out", "S, D + 1", "float", "`out[i, :D]` is the output, `out[i, D]` is `l = sum_jk 2^(s2_jk - bound_i)`"),
+        writes="out",
+        kernel=True,
+        layout="contiguous",
+        hand=Case(
+            "S=2, D=16, w1=2, w2=1; channels that are not shown are 0",
+            _with_bound(
+                _hand_rows([[4.0], [4.0]]),
+                _hand_rows([[0.0], [math.log(4)]]),
+                _hand_rows([[1.0], [1.0]]),
+                _hand_rows([[1.0, 1.0], [2.0, 0.0]]),
+                _hand_rows([[1.0, 2.0], [3.0, 1.0]]),
+                2,
+                1,
+            ),
+        ),
+        cases=lambda gen: [_bounded(gen, *s) for s in ((1, 1, 1), (15, 2, 4), (16, 1, 20), (33, 1, 17), (17, 2, 17), (6, 20, 2))],
+        large=lambda gen: _bounded(gen, 256, 16, 64),
+        answer=_pivot,
+        axes="i d",
+        verified="CPU, GPU",
+        question="the bound of the card's query 1 is 2, and its two logits are 0 and 2, in base 2. What is l?",
+        mistakes=(
+            Mistake(
+                "running-maximum",
+                lambda **a: _pivot(**a, pivot="maximum"),
+                "l is measured against the largest logit: the bound is given so that nobody needs to look for it",
+                "which number does every step subtract?",
+            ),
+            Mistake(
+                "no-pivot",
+                lambda **a: _pivot(**a, pivot="none"),
+                "nothing is subtracted: large logits overflow",
+                "where does the bound enter the powers?",
+            ),
+            Mistake(
+                "wrong-base",
+                lambda **a: _pivot(**a, gain=1.0),
+                "the logits are in base e and the bound and the powers in base 2",
+                "what does SCALE_LOG2 hold that the scale does not?",
+            ),
+            Mistake(
+                "not-normalised",
+                lambda **a: _pivot(**a, normalise=False),
+                "the output is not divided by l",
+                "what is left of the bound once both acc and l hold it?",
+            ),
+            Mistake(
+                "log-of-l",
+                lambda **a: _pivot(**a, l_of="log"),
+                "that is log2 of l: the certificate asks for l itself",
+                "which of the two did the card promise?",
+            ),
+            Mistake(
+                "w1-one-too-wide",
+                _seeing(lambda i, j, k, w1, w2: _in(j, i, w1 + 1) & _in(k, i, w2)),
+                "the window for j begins one position too early",
+                "w1 = 1: which j does query i see?",
+            ),
+            Mistake(
+                "w2-one-too-wide",
+                _seeing(lambda i, j, k, w1, w2: _in(j, i, w1) & _in(k, i, w2 + 1)),
+                "the window for k begins one position too early",
+                "w2 = 1: which k does query i see?",
+            ),
+        ),
+        hints=(
+            "Take 08.4 and remove everything that serves the maximum: m, m_new and alpha. What is left is shorter than before.",
+            "bound = one number\nfor k0, for j as in 08.4:\n    s2 as before\n    p = 2^(s2 - bound), 0 where k > i\n    l += sum of p;  acc += (sum over k of p * V2) * v1_j\nstore acc / l, and l behind it",
+            "Rows of out are D + 1 apart: `tl.store(out_ptr + i * (D + 1) + d, acc / l)` and `tl.store(out_ptr + i * (D + 1) + D, l)`.",
+        ),
+    ),
+    Exercise(
+        id="10.3",
+        entry="shared",
+        title="two positions share a tile",
+        objective="Eight heads fill half of 16 rows. Let a program own two neighbouring positions, 2 x 8 rows, so that each tile of second keys is loaded for both.",
+        difficulty=3,
+        minutes=30,
+        arguments=(*SEQUENCE, Argument("out", "S, H, D", "float", "holds NaN at first")),
+        returns=Argument("out", "S, H, D", "float", "as in 08.5"),
+        writes="out",
+        kernel=True,
+        layout="contiguous",
+        hand=Case("S=3, H=1, D=16, w1=2, w2=2; channels that are not shown are 0", HAND_SEQUENCE | {"q": HAND_SEQUENCE["q"][:, None]}),
+        cases=lambda gen: [_sequence(gen, *s) for s in ((1, 1, 1, 2), (2, 2, 1, 8), (17, 1, 20, 1), (20, 1, 17, 2), (5, 3, 2, 3))],
+        large=lambda gen: _sequence(gen, 128, 16, 64, 8),
+        answer=_windows,
+        axes="i h d",
+        properties=(
+            loads_at_most("k2_ptr", lambda a: _tiles_of_pairs(len(a["q"]), a["w2"]), "two positions share each tile"),
+            large_logits("q", 100.0),
+            causal(W_NAMES, axis=0),
+        ),
+        verified="CPU, GPU",
+        question="positions 4 and 5, w1 = 2, w2 = 3: over which j and k does their program walk, and what does each of the two not see of it?",
+        mistakes=(
+            *_window_mistakes(),
+            SWAPPED,
+            *(_with_windows(m) for m in (OVER_K, NO_SCALE, BASE_E, NOT_NORMALISED)),
+            Mistake(
+                "first-position-s-window",
+                lambda q, w1, w2, **a: _windows(q, **a, w1=w1, w2=w2, see=_as_the_first(len(q), w1, w2)),
+                "both rows see what the first position sees: masks must use each row's own position",
+                "row r stands at position i_first + r // 8. Does your mask know r?",
+            ),
+        ),
+        hints=(
+            "It is step 5 of the chapter on the forward: loops over what some row sees, masks for what each row sees.",
+            "r = 0 ... 15, i = i_first + r // 8, h = r % 8\nj from max(i_first - w1 + 1, 0), k from max(i_first - w2 + 1, 0), both to the last position that exists\nsee = (k <= i) & (k > i - w2) & (j <= i) & (j > i - w1), of shape [16, 16]\nthe rest as in 08.5",
+            "`end = tl.minimum(i_first + 2, S)`, tiles masked by `k0 + n < end`. Rows that do not exist end with l = 0: `l = tl.where(i < S, l, 1.0)`.",
+        ),
+    ),
+)
+
+
+def _as_the_first(S, w1, w2):
+    """Each pair of positions sees what its first one sees."""
+    n = torch.arange(S)
+    i = (n // 2 * 2)[:, None, None]
+    return _in(n[None, :, None], i, w1) & _in(n[None, None, :], i, w2)
