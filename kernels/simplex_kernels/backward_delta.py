@@ -40,7 +40,8 @@ def backward_delta_kernel(
     own1 = b * v1_stride[0] + i * v1_stride[1] + h // G * v1_stride[2]
     own2 = b * v2_stride[0] + i * v2_stride[1] + h // G * v2_stride[2]
     own = own1[:, None] + d[None, :], own2[:, None] + d[None, :]
-    single = ok & ((i == start) | (w1 + w2 == 2))
+    # (a single truth value `|` a row of them is no mask in the interpreter of Triton 3.9)
+    single = ok & (i == tl.where(w1 + w2 == 2, i, start))
     delta, _ = row_delta(o, do, v1_ptr, v2_ptr, own, single, d < D, 0.0, 0.0, False, delta_ptr.dtype.element_ty)
     if dlse2_ptr is not None:
         delta -= INV_LN2 * tl.load(dlse2_ptr + row, mask=ok, other=0.0)

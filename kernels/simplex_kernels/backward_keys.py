@@ -199,7 +199,8 @@ def backward_keys_kernel(
         dv2 = dvv * v1
         dv1 = tl.sum(dvv * load_tile(v2_ptr, k0, n, in_k, v2_stride[1], d, D, biases[3], BIASED, True), 0)
         # dk2 and dv2 are kept in memory, not in registers: they are touched once for every j, the loop over queries needs the room
-        seen = (j > j0) & in_d[None, :]
+        # (a single truth value `&` a row of them is no mask in the interpreter of Triton 3.9)
+        seen = (d < tl.where(j > j0, D, 0))[None, :]
         dk2 += tl.load(at_dk2, mask=seen, other=0.0)
         dv2 += tl.load(at_dv2, mask=seen, other=0.0)
         tl.store(at_dk2, dk2, mask=in_d[None, :])

@@ -117,7 +117,8 @@ def backward_query_kernel(
     v1_ptr += b * v1_stride[0] + hkv * v1_stride[2]
     v2_ptr += b * v2_stride[0] + hkv * v2_stride[2]
     own = (i.to(tl.int64) * v1_stride[1])[:, None] + d[None, :], (i.to(tl.int64) * v2_stride[1])[:, None] + d[None, :]
-    single = in_rows & ((i == start) | (w1 + w2 == 2))
+    # (a single truth value `|` a row of them is no mask in the interpreter of Triton 3.9)
+    single = in_rows & (i == tl.where(w1 + w2 == 2, i, start))
     delta, keys_delta = row_delta(o, do, v1_ptr, v2_ptr, own, single, d < D, biases[2], biases[3], BIASED, ACC)
     if dlse2_ptr is not None:
         through_lse2 = INV_LN2 * tl.load(dlse2_ptr + row, mask=in_rows, other=0.0)

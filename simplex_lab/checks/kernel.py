@@ -43,27 +43,37 @@ def watched(undefined: float = float("nan")) -> Iterator[Watched]:
     from simplex_lab import tracer
 
     seen = Watched()
-    if not tracer.missing():
-        # inf - inf in a kernel is a rung's business, not a warning of NumPy's
-        with tracer.watch(undefined=undefined) as trace, np.errstate(all="ignore"):
-            yield seen
-        trace.launches = [n for n in trace.launches if not n.module.startswith("simplex_")]
-        seen.trace, seen.kernels = trace, [n.kernel for n in trace.launches]
-        return
+    # inf - inf in a kernel is a rung's business, not a warning of NumPy's
+    with np.errstate(all="ignore"):
+        if not tracer.missing():
+            with tracer.watch(undefined=undefined) as trace:
+                yield seen
+            trace.launches = [n for n in trace.launches if not n.module.startswith("simplex_")]
+            seen.trace, seen.kernels = trace, [n.kernel for n in trace.launches]
+        else:
+            with _counted(seen):
+                yield seen
+
+
+@contextmanager
+def _counted(seen: Watched) -> Iterator[None]:
+    """Note the names of launched kernels, without looking into them."""
+    from triton.runtime.interpreter import InterpretedFunction
     from triton.runtime.jit import JITFunction
 
-    run = JITFunction.run
+    kind = InterpretedFunction if device() == "cpu" else JITFunction
+    run = kind.run
 
     def counted(kernel, *args, **kwargs):
         if not (kernel.fn.__module__ or "").startswith("simplex_"):
             seen.kernels.append(kernel.fn.__name__)
         return run(kernel, *args, **kwargs)
 
-    JITFunction.run = counted
+    kind.run = counted
     try:
-        yield seen
+        yield
     finally:
-        JITFunction.run = run
+        kind.run = run
 
 
 def fault(seen: Watched | None) -> Fault | None:
