@@ -5,6 +5,7 @@ Data only, without Triton; ``tracer.py`` fills it. *Offsets* are counted in elem
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -93,8 +94,14 @@ class Launch:
     accesses: list[Access] = field(default_factory=list)
     dots: list[tuple[int, int, int, int]] = field(default_factory=list)  # M, N, K and the line of each matrix product
 
-    def aimed_at(self, addresses: np.ndarray) -> Region | None:
-        """The tensor in whose storage most of the addresses lie, or that is nearest to the first; None if the launch has no tensor."""
+    def aimed_at(self, addresses: np.ndarray, code: str = "") -> Region | None:
+        """The tensor whose pointer the line of ``code`` names, if it names one; else the one in whose storage most of the addresses lie.
+
+        Failing that the one nearest to the first address; None if the launch has no tensor.
+        """
+        named = [r for name, r in self.regions.items() if re.search(rf"\b{name}_ptr\b", code)]
+        if len(named) == 1:
+            return named[0]
         hits = {name: int(r.near(addresses).sum()) for name, r in self.regions.items()}
         best = max(hits, key=hits.get, default=None)
         if best is None or hits[best]:
@@ -159,7 +166,19 @@ def _outside(launch: Launch) -> Iterator[Fault]:
             size = int(np.prod(a.region.shape))
             where = f"offsets {_range(a.outside)} of `{a.name}`, which has {size} elements"
             says = f"program {_program(a)} {verb} {where}: line {a.line}, `{a.code}`"
-            yield Fault(name, says, "which lanes run past the end, and does the mask turn all of them off?")
+            yield Fault(name, says, _asks_outside(a))
+
+
+def _asks_outside(a: Access) -> str:
+    """What to look at, by where the offsets lie and whether anything masks them."""
+    low, high = int(a.outside.min()), int(a.outside.max())
+    if low < 0:
+        return "that is in front of the tensor: which index is negative for the first programs?"
+    if not a.region.dense and high <= a.region.elements.max():
+        return "these lie between its rows, which are further apart than they are long: which stride does the offset use?"
+    if a.active.size == 1 or a.active.all():
+        return "nothing masks it there: does the loop, the block or the stride fit the tensor?"
+    return "the mask leaves these lanes on: is it the mask that is wrong, or an index or a stride in the offset?"
 
 
 def _races(launch: Launch) -> Iterator[Fault]:

@@ -65,7 +65,7 @@ def watch(*, undefined: float = float("nan")) -> Iterator[Trace]:
         line, code = _line(here)
         launch = trace.launches[-1]
         addresses, active = np.ravel(ptrs.data).astype(np.int64), np.broadcast_to(np.ravel(mask.data), np.size(ptrs.data)).astype(bool)
-        found = launch.aimed_at(addresses[active] if active.any() else addresses)
+        found = launch.aimed_at(addresses[active] if active.any() else addresses, code)
         if found is None:
             return np.zeros(np.shape(ptrs.data), dtype=bool)
         offsets = found.offsets(addresses)

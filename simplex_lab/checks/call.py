@@ -19,6 +19,9 @@ from simplex_lab.checks.spec import Case, Exercise
 
 SECONDS = 20
 PRINTED = 2000  # characters kept of what the function prints
+# names that the first cell of an exercise defines
+SET_UP = {"torch", "triton", "tl", "math", "itertools", "device", "check", "checkpoint", "hint", "prepare"}
+SET_UP |= {"D", "BLOCK", "HEADS", "SCALE", "SCALE_LOG2"}
 STUB = ("not-attempted", "the stub is still there: replace `raise NotImplementedError()`")
 
 
@@ -131,7 +134,10 @@ def describe(error: Exception, fn: Callable) -> str:
     elif isinstance(error, TypeError) and "argument" in str(error):
         text += ": does your function take the arguments of the contract table, in that order?"
     if isinstance(error, NameError) and (missing := getattr(error, "name", None)):
-        text += f". `{missing}` is not defined: run the set-up cell at the top of the notebook first"
+        known = missing in SET_UP
+        text += f". `{missing}` is not defined" + (
+            ": run the set-up cell at the top of the notebook first" if known else ": a slip of the pen?"
+        )
     return text
 
 

@@ -6,7 +6,7 @@ import math
 
 import torch
 
-from simplex_lab.checks.properties import large_logits, no_atomics, sharp
+from simplex_lab.checks.properties import large_logits, loads_at_most, no_atomics, sharp
 from simplex_lab.checks.spec import Argument, Case, Exercise, Mistake
 
 BLOCK = 16
@@ -15,6 +15,10 @@ NAN = float("nan")
 
 def _rows(gen, R, C, gain=3.0):
     return Case(f"R={R}, C={C}", {"x": sharp(gen, R, C, gain=gain)})
+
+
+def _far_below(gen, R, C):
+    return Case(f"R={R}, C={C}, all scores near -1000", {"x": sharp(gen, R, C) - 1000})
 
 
 def _two_matrices(gen, M, N, K):
@@ -62,6 +66,12 @@ def _whole_blocks_only(x):
     return torch.cat([_softmax(x[:, :end]), torch.full_like(x[:, end:], NAN)], 1)
 
 
+def _masked_count(x):
+    """Lanes beyond C have a score of 0."""
+    empty = -x.shape[1] % BLOCK
+    return _softmax(torch.cat([x, x.new_zeros(x.shape[0], empty)], 1))[:, : x.shape[1]]
+
+
 def _running(x, rescale=True, first=False):
     """Softmax by a running maximum and sum, with a mistake in it."""
     m, l = x.new_full((len(x),), -1e30), x.new_zeros(len(x))
@@ -79,6 +89,10 @@ def _running(x, rescale=True, first=False):
 
 def _product(a, b):
     return a @ b.T
+
+
+def _as_k_by_n(a, b):
+    return a @ b.reshape(b.shape[1], b.shape[0])
 
 
 def _last_block(a, b):
@@ -127,7 +141,7 @@ EXERCISES = (
         answer=_axpy,
         axes="i",
         verified="CPU, GPU",
-        question="for n = 17 there are two programs of 16 lanes: which lanes of which program have work to do?",
+        question="n = 5: which of the 16 lanes have work to do, and what do they load, compute and store?",
         mistakes=(
             Mistake(
                 "first-block-only",
@@ -164,7 +178,7 @@ EXERCISES = (
         id="07.2",
         entry="row_lse2",
         title="one number a row",
-        objective="Write the kernel: the log-sum-exp of each row in base 2. One program a row; BLOCK is the next power of 2 above C.",
+        objective="Write the kernel: the log-sum-exp of each row in base 2. One program a row; BLOCK is a power of 2, C or the next one above it.",
         difficulty=2,
         minutes=15,
         arguments=(X, Argument("out", "R", "float", "holds NaN at first")),
@@ -173,7 +187,7 @@ EXERCISES = (
         kernel=True,
         layout="rows",
         hand=Case("R=2, C=3", {"x": torch.tensor([[0.0, 0.0, 1.0], [-4.0, -5.0, -5.0]])}),
-        cases=lambda gen: [_rows(gen, R, C) for R, C in ((1, 1), (3, 15), (2, 16), (4, 17), (5, 33))],
+        cases=lambda gen: [_far_below(gen, 2, 3), *(_rows(gen, R, C) for R, C in ((1, 1), (3, 15), (2, 16), (4, 17), (5, 33)))],
         large=lambda gen: _rows(gen, 4096, 1000),
         answer=_lse2,
         axes="r",
@@ -196,7 +210,7 @@ EXERCISES = (
             Mistake(
                 "overflow",
                 lambda x: torch.log2(torch.exp2(x).sum(1)),
-                "large scores overflow: take the maximum out before the powers and add it at the end",
+                "powers of scores far from 0 overflow or vanish: take the maximum out before and add it at the end",
                 "what is 2^300 in fp32?",
             ),
             Mistake(
@@ -221,7 +235,7 @@ EXERCISES = (
         hints=(
             "One program, one row: m, then l, as in chapter 06. Only the lanes beyond C need care: they must not change m and must add nothing to l.",
             "r = number of the program, c = 0 ... BLOCK - 1\nload row r at c < C, minus infinity elsewhere\nm = max, l = sum of 2^(x - m)\nstore m + log2(l)",
-            '`x = tl.load(x_ptr + r * stride + c, mask=c < C, other=-float("inf"))`, then `tl.max(x, 0)`, `tl.sum(..., 0)`, `tl.exp2`, `tl.log2`. For bf16 add `.to(tl.float32)` behind the load.',
+            '`x = tl.load(x_ptr + r * stride + c, mask=c < C, other=-float("inf"))`, then `tl.max(x, 0)`, `tl.sum(..., 0)`, `tl.exp2`, `tl.log2`. `.to(tl.float32)` behind the load: powers and sums belong in fp32 also when x is bf16.',
         ),
     ),
     Exercise(
@@ -237,13 +251,16 @@ EXERCISES = (
         kernel=True,
         layout="rows",
         hand=Case("R=1, C=3", {"x": torch.tensor([[0.0, math.log(2), math.log(5)]])}),
-        cases=lambda gen: [_rows(gen, R, C) for R, C in ((1, 1), (3, 15), (2, 16), (3, 17), (2, 40))],
+        cases=lambda gen: [_far_below(gen, 2, 19), *(_rows(gen, R, C) for R, C in ((1, 1), (3, 15), (2, 16), (3, 17), (2, 40)))],
         large=lambda gen: _rows(gen, 4096, 1000),
         answer=_softmax,
         axes="r c",
-        properties=(large_logits("x", 100.0),),
+        properties=(
+            large_logits("x", 100.0),
+            loads_at_most("x_ptr", lambda a: 2 * a["x"].numel(), "the first loop finds the maximum and the sum in one pass"),
+        ),
         verified="CPU, GPU",
-        question="take a row of 17: what are m and l after the first block, and what must happen to l when the 17th score is the largest?",
+        question="the card's row has the weights 1/8, 2/8 and 5/8: what are m and l for it, and what do its 13 masked lanes add to l?",
         mistakes=(
             Mistake(
                 "softmax-per-block",
@@ -270,6 +287,12 @@ EXERCISES = (
                 "where do your loops end when BLOCK does not divide C?",
             ),
             Mistake(
+                "masked-lanes-count",
+                _masked_count,
+                "masked lanes hold 0 and count: they need a value whose power is 0",
+                "which score has a weight of exactly 0?",
+            ),
+            Mistake(
                 "base-2",
                 lambda x: _softmax(x, base2=True),
                 "these are powers of 2; the softmax of this exercise is in base e",
@@ -284,14 +307,14 @@ EXERCISES = (
             Mistake(
                 "overflow",
                 lambda x: torch.exp(x) / torch.exp(x).sum(1, keepdim=True),
-                "large scores overflow: nothing is subtracted from them",
-                "what is exp(100) in fp32?",
+                "powers of scores far from 0 overflow or vanish: what is subtracted from them is not their maximum",
+                "what is subtracted from a row of scores near 1000, and from one near -1000?",
             ),
         ),
         hints=(
             "It is 06.1 with a block of scores in place of one, then a second walk that writes exp(x - m) / l.",
             "m = -1e30, l = 0\nfor each block: m_new, l = l * exp(m - m_new) + sum of exp(x - m_new)\nfor each block again: load, store exp(x - m) / l under the mask",
-            "`for c0 in range(0, C, BLOCK):` works in a kernel. Masked lanes: minus infinity, whose exp is 0. The output's rows are C apart, the input's `stride`.",
+            "`for c0 in range(0, C, BLOCK):` works in a kernel. `tl.maximum(m, tl.max(x, 0))` is the larger of two. Masked lanes: minus infinity, whose exp is 0. The output's rows are C apart, the input's `stride`.",
         ),
     ),
     Exercise(
@@ -316,8 +339,14 @@ EXERCISES = (
         answer=_product,
         axes="m n",
         verified="CPU, GPU",
-        question="M = 17 and N = 15: how many programs are there, and which rows and columns does each own?",
+        question="the card has M = 1, N = 2, K = 3: which lanes of the tiles of a and b are numbers, and how far apart are the rows of b?",
         mistakes=(
+            Mistake(
+                "not-transposed",
+                _as_k_by_n,
+                "that is a b, with b read as [K, N]: row n of b lies at n * K, and its channels beside each other",
+                "b is [N, K]. What is the offset of b[n, k]?",
+            ),
             Mistake(
                 "first-block-only",
                 lambda a, b: a[:, :BLOCK] @ b[:, :BLOCK].T,
@@ -362,7 +391,7 @@ EXERCISES = (
         axes="c",
         properties=(no_atomics,),
         verified="CPU, GPU",
-        question="which elements of the output does each of your programs write, and does any other program write them?",
+        question="the card has 3 rows and 2 columns: which numbers of x belong to out[0], and which program adds them up?",
         mistakes=(
             Mistake(
                 "first-row-only",

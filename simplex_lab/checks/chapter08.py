@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import math
 
 import torch
 import torch.nn.functional as F
 
-from simplex_lab.checks.properties import causal, large_logits, loads_at_most, sharp
+from simplex_lab.checks.properties import causal, finite, large_logits, loads_at_most, sharp
 from simplex_lab.checks.spec import Argument, Case, Exercise, Mistake
 from simplex_lab.windows import visible_pairs
 
@@ -30,13 +31,27 @@ def _sequence(gen, S, w1, w2, H=None, gain=2.0):
     return Case(f"S={S}, {heads}D={D}, w1={w1}, w2={w2}", {"q": q, **keys, "w1": w1, "w2": w2})
 
 
+def _all_below(gen, Q, n1, n2):
+    """All logits are far below 0: q and k1 positive, k2 negative."""
+    case = _pairs(gen, Q, n1, n2, gain=200.0)
+    case.args.update(q=case.args["q"].abs(), k1=case.args["k1"].abs(), k2=-case.args["k2"].abs())
+    return Case(f"{case.label}, all logits far below 0", case.args)
+
+
+BELOW = finite(
+    lambda gen: _all_below(gen, 1, 3, 5),
+    "all logits are far below 0, and some number is not finite",
+    "with which m does your walk begin, and what is 2^(-300 - m) then?",
+)
+
+
 def _attend(q, k1, k2, v1, v2, see=None, *, scale=None, gain=1.0, over="jk", normalise=True, subtract=True, value=None):
     """Dense attention of ``q [..., Q, D]``; the switches are mistakes. ``see [Q, n1, n2]`` says which pairs a query sees."""
     A = torch.einsum("...id,jd,kd->...ijk", q, k1, k2) * (q.shape[-1] ** -0.5 if scale is None else scale) * gain
     if see is not None:
         A = A.masked_fill(~see, -torch.inf)
     axes = (-2, -1) if over == "jk" else (-1,)
-    m = A.amax(axes, keepdim=True).clamp(min=-1e30) if subtract else 0.0
+    m = A.amax(axes, keepdim=True).clamp(min=torch.finfo(A.dtype).min) if subtract else 0.0
     p = torch.exp(A - m)
     if normalise:
         p = p / p.sum(axes, keepdim=True).clamp(min=1e-37 if over == "k" else 0.0)
@@ -89,16 +104,16 @@ def _walk(q, k1, k2, v1, v2, *, acc=True, l=True, reset=False):
     return out / total[:, None]
 
 
-def _steps(q, k1, k2, v1, v2, *, acc=True, l=True):
-    """As :func:`_walk`, with one first key a step, as the kernel of 08.3 has it."""
+def _steps(q, k1, k2, v1, v2, *, acc=True, l=True, reset=False):
+    """As :func:`_walk`, with one first key a step, as the kernel of 08.3 has it. ``reset``: only the last step is left."""
     A = torch.einsum("id,jd,kd->ijk", q, k1, k2) * q.shape[-1] ** -0.5
     m = A.new_full((len(q),), -1e30)
     total, out = A.new_zeros(len(q)), torch.zeros_like(q)
     for k0 in range(0, len(k2), BLOCK):
         for j in range(len(k1)):
             part = A[:, j, k0 : k0 + BLOCK]
-            m_new = torch.maximum(m, part.amax(1))
-            alpha, p = torch.exp(m - m_new), torch.exp(part - m_new[:, None])
+            m_new = part.amax(1) if reset else torch.maximum(m, part.amax(1))
+            alpha, p = torch.exp(m - m_new) * (not reset), torch.exp(part - m_new[:, None])
             total = (total * alpha if l else total) + p.sum(1)
             out = (out * alpha[:, None] if acc else out) + (p @ v2[k0 : k0 + BLOCK]) * v1[j]
             m = m_new
@@ -123,6 +138,19 @@ def _seeing(rule):
         n = torch.arange(len(q))
         see = rule(n[:, None, None], n[None, :, None], n[None, None, :], w1, w2).expand(len(q), len(q), len(q))
         return _windows(q, k1, k2, v1, v2, w1, w2, see)
+
+    return wrong
+
+
+def _row_by_row(attend):
+    """Each query with the keys of its own windows: ``attend(q_i [H, D], k1, k2, v1, v2)``."""
+
+    def wrong(q, k1, k2, v1, v2, w1, w2):
+        rows = []
+        for i in range(len(q)):
+            j, k = slice(max(i - w1 + 1, 0), i + 1), slice(max(i - w2 + 1, 0), i + 1)
+            rows.append(attend(q[i].view(-1, q.shape[-1]), k1[j], k2[k], v1[j], v2[k]).view(q[i].shape))
+        return torch.stack(rows)
 
     return wrong
 
@@ -290,6 +318,24 @@ def _window_mistakes():
             "what does query 0 see?",
         ),
         Mistake(
+            "own-second-key-missing",
+            _seeing(lambda i, j, k, w1, w2: _in(j, i, w1) & (k < i) & (k > i - w2)),
+            "the query's own position is missing among the second keys: the window includes it",
+            "what does query 0 see?",
+        ),
+        Mistake(
+            "tile-before-the-window",
+            _seeing(lambda i, j, k, w1, w2: _in(j, i, w1) & (k <= i) & (k >= (i - w2 + 1).clamp(min=0) // BLOCK * BLOCK)),
+            "the first tile begins at a multiple of 16, and its lanes before the window take part",
+            "w2 = 4: which k does query 15 see, and with which does its first tile begin?",
+        ),
+        Mistake(
+            "hidden-lanes-count",
+            _row_by_row(_k_padding_counts),
+            "lanes beyond the query have a logit of 0 and take part in the softmax: set their logits to minus infinity",
+            "query 0 sees one pair. How many lanes does its tile have?",
+        ),
+        Mistake(
             "sees-the-future",
             lambda q, k1, k2, v1, v2, w1, w2: _tile_end(q, k1, k2, v1, v2, w1, w2),
             "lanes of the last tile lie behind the query and take part: k <= i is not masked",
@@ -317,6 +363,7 @@ def _windows_by(mistake, w1, w2, **a):
         "wrong-base": {"gain": LN2},
         "softmax-over-k": {"over": "k"},
         "not-normalised": {"normalise": False},
+        "log2e-twice": {"gain": 1 / LN2},
     }
     return _windows(**a, w1=w1, w2=w2, **switch[mistake.name])
 
@@ -328,16 +375,49 @@ def _swapped_values(q, k1, k2, v1, v2, w1, w2):
 SWAPPED = Mistake(
     "values-swapped",
     _swapped_values,
-    "v1 and v2 trade places: v1 belongs to j, like k1",
+    "the values trade places, or the keys do: k1 and v1 belong to j, k2 and v2 to k",
     "which value tile lies along the same axis as k2?",
 )
+
+NEITHER = Mistake(
+    "nothing-rescaled",
+    lambda **a: _walk(**a, acc=False, l=False),
+    "neither l nor acc is rescaled when the running maximum rises: multiply both by exp2(m - m_new)",
+    "what did the steps before the last maximum subtract?",
+)
+
+
+def _walking(*mistakes):
+    """The same mistakes made with one first key a step, under windows."""
+    switches = {
+        ACC.name: {"acc": False},
+        L.name: {"l": False},
+        NEITHER.name: {"acc": False, "l": False},
+        RESET.name: {"reset": True},
+    }
+    return tuple(Mistake(m.name, _row_by_row(functools.partial(_steps, **switches[m.name])), m.says, m.asks) for m in mistakes)
+
+
+def _rows_passed(S, w1, w2):
+    """Rows of first keys that programs of one position load: for every tile of second keys those of the window."""
+    return sum(min(i + 1, w1) * -(-min(i + 1, w2) // BLOCK) for i in range(S))
+
+
+def _loads_what_is_seen(case):
+    """Tiles of second keys once a program, rows of first keys once a tile, and neither where nobody looks."""
+    seen = "a tile of second keys stays while the first keys pass by, and only keys of the windows are loaded"
+    return (
+        loads_at_most("k2_ptr", lambda a: sum(min(i + 1, a["w2"]) for i in range(len(a["q"]))) * D, seen, case),
+        loads_at_most("k1_ptr", lambda a: _rows_passed(len(a["q"]), a["w1"], a["w2"]) * D, seen, case),
+    )
+
 
 EXERCISES = (
     Exercise(
         id="08.1",
         entry="one_tile",
         title="one query, one tile of pairs",
-        objective="Step 1. All pairs fit into one tile of 16 x 16: their logits by one `tl.dot`, one softmax over both axes, the output by another `tl.dot`. One program a query.",
+        objective="All pairs fit into one tile of 16 x 16: their logits by one `tl.dot`, one softmax over both axes, the output by another `tl.dot`. One program a query.",
         difficulty=2,
         minutes=20,
         arguments=(Q_ROWS, *N_KEYS, OUT),
@@ -352,7 +432,7 @@ EXERCISES = (
         axes="i d",
         properties=(large_logits("q", 100.0),),
         verified="CPU, GPU",
-        question="n1 = 9 and n2 = 3: how many of the tile's 256 places are pairs, and what do the others hold?",
+        question="the card's logits are 0, ln 4, ln 2 for j = 0 and 0, 0, 0 for j = 1: which of them does your s2 hold, in base 2, and what do the other 250 places hold?",
         mistakes=(
             OVER_K,
             NO_SCALE,
@@ -384,7 +464,7 @@ EXERCISES = (
         id="08.2",
         entry="online",
         title="online over tiles of k",
-        objective="Step 2. Any number of second keys: walk over them in tiles of 16 with a running maximum, sum and accumulator. The first keys, 16 at the most, stay.",
+        objective="Any number of second keys: walk over them in tiles of 16 with a running maximum, sum and accumulator. The first keys, 16 at the most, stay.",
         difficulty=2,
         minutes=20,
         arguments=(Q_ROWS, *N_KEYS, OUT),
@@ -397,10 +477,10 @@ EXERCISES = (
         large=lambda gen: _pairs(gen, 1024, 16, 1000),
         answer=_attend,
         axes="i d",
-        properties=(large_logits("q", 100.0),),
+        properties=(large_logits("q", 100.0), BELOW),
         verified="CPU, GPU",
-        question="n2 = 17: what are m, l and acc after the first tile, and what does the second one bring?",
-        mistakes=(OVER_K, NO_SCALE, BASE_E, NOT_NORMALISED, NO_V1, OVERFLOW, ACC, L, LAST, RESET, K_PADDING),
+        question="the card fits into one tile: what are m_new, alpha, p and l in its only step?",
+        mistakes=(OVER_K, NO_SCALE, BASE_E, OTHER_BASE, NOT_NORMALISED, NO_V1, OVERFLOW, ACC, L, NEITHER, LAST, RESET, K_PADDING),
         hints=(
             "The loop body is 08.1 with a tile that begins at k0. m and l are single numbers; acc may stay [16, D], one row for each j, until the end.",
             "m = -1e30, l = 0, acc = zeros [16, D]\nfor k0 in steps of 16:\n    s2 as in 08.1, lanes k0 + n < n2\n    m_new, alpha = exp2(m - m_new), p = exp2(s2 - m_new)\n    l = l * alpha + sum of p;  acc = acc * alpha + p @ V2\nout = sum over j of acc * V1, divided by l",
@@ -411,7 +491,7 @@ EXERCISES = (
         id="08.3",
         entry="loop_over_j",
         title="loop over the first key",
-        objective="Step 3. Any number of first keys, too: the tile of second keys stays, and first keys pass by, one row a step. Each second key is loaded once.",
+        objective="Any number of first keys, too: the tile of second keys stays, and first keys pass by, one row a step. Each second key is loaded once.",
         difficulty=3,
         minutes=25,
         arguments=(Q_ROWS, *N_KEYS, OUT),
@@ -427,16 +507,20 @@ EXERCISES = (
         properties=(
             loads_at_most("k2_ptr", lambda a: len(a["q"]) * a["k2"].numel(), "a tile stays while the first keys pass by"),
             large_logits("q", 100.0),
+            BELOW,
         ),
         verified="CPU, GPU",
-        question="print the order in which your loops meet the pairs of the card: is it the walk of chapter 06?",
+        question="the card takes two steps, j = 0 and j = 1: what are s2, m_new, alpha and acc in each?",
         mistakes=(
             OVER_K,
             NO_SCALE,
             BASE_E,
+            OTHER_BASE,
             NOT_NORMALISED,
             NO_V1,
             OVERFLOW,
+            Mistake(NEITHER.name, lambda **a: _steps(**a, acc=False, l=False), NEITHER.says, NEITHER.asks),
+            Mistake("last-step-only", lambda **a: _steps(**a, reset=True), RESET.says.replace("tile", "step"), RESET.asks),
             Mistake(ACC.name, lambda **a: _steps(**a, acc=False), ACC.says, ACC.asks),
             Mistake(L.name, lambda **a: _steps(**a, l=False), L.says, L.asks),
             LAST,
@@ -459,7 +543,7 @@ EXERCISES = (
         id="08.4",
         entry="windowed",
         title="windows and edges",
-        objective="Step 4. A sequence under two windows: query i sees `i - w1 < j <= i` and `i - w2 < k <= i`. Program i visits these pairs and no tile without one.",
+        objective="A sequence under two windows: query i sees `i - w1 < j <= i` and `i - w2 < k <= i`. Program i visits these pairs and no tile without one.",
         difficulty=3,
         minutes=25,
         arguments=(
@@ -477,13 +561,18 @@ EXERCISES = (
         large=lambda gen: _sequence(gen, 256, 16, 64),
         answer=_windows,
         axes="i d",
-        properties=(large_logits("q", 100.0), causal(W_NAMES, axis=0)),
+        properties=(
+            *_loads_what_is_seen(lambda gen: _sequence(gen, 20, 2, 3)),
+            large_logits("q", 100.0),
+            causal(W_NAMES, axis=0),
+        ),
         verified="CPU, GPU",
-        question="query 0, and query S - 1: which j, which k, how many tiles does each visit?",
+        question="the card's query 1 sees four pairs: which are they, what are their logits, and which loops of yours meet them?",
         mistakes=(
             *_window_mistakes(),
             SWAPPED,
-            *(_with_windows(m) for m in (OVER_K, NO_SCALE, BASE_E, NOT_NORMALISED)),
+            *(_with_windows(m) for m in (OVER_K, NO_SCALE, BASE_E, OTHER_BASE, NOT_NORMALISED)),
+            *_walking(ACC, L, NEITHER, RESET),
         ),
         hints=(
             "Nothing changes in the loop body of 08.3. What changes is where both loops begin and end, and which lanes of a tile count.",
@@ -495,7 +584,7 @@ EXERCISES = (
         id="08.5",
         entry="packed",
         title="pack the heads",
-        objective="Step 5. H query heads share the keys (H up to 16). A program owns one position with all of its heads as 16 rows, so that every product is a `tl.dot` and every key row serves all heads.",
+        objective="H query heads share the keys (H up to 16). A program owns one position with all of its heads as 16 rows, so that every product is a `tl.dot` and every key row serves all heads.",
         difficulty=3,
         minutes=30,
         arguments=(
@@ -509,21 +598,30 @@ EXERCISES = (
         kernel=True,
         layout="contiguous",
         hand=Case("S=3, H=1, D=16, w1=2, w2=2; channels that are not shown are 0", HAND_SEQUENCE | {"q": HAND_SEQUENCE["q"][:, None]}),
-        cases=lambda gen: [_sequence(gen, *s) for s in ((1, 1, 1, 2), (2, 2, 1, 16), (16, 1, 20, 1), (20, 1, 17, 2), (3, 3, 2, 3))],
+        cases=lambda gen: [
+            _sequence(gen, *s) for s in ((1, 1, 1, 2), (2, 2, 1, 16), (16, 1, 20, 1), (20, 1, 17, 2), (19, 2, 3, 1), (3, 3, 2, 3))
+        ],
         large=lambda gen: _sequence(gen, 128, 16, 64, 16),
         answer=_windows,
         axes="i h d",
         properties=(
-            loads_at_most("k1_ptr", lambda a: _rows_passed(len(a["q"]), a["w1"], a["w2"]) * D, "one row of first keys serves all heads"),
+            *_loads_what_is_seen(lambda gen: _sequence(gen, 20, 2, 3, 2)),
             large_logits("q", 100.0),
             causal(W_NAMES, axis=0),
         ),
         verified="CPU, GPU",
-        question="H = 3: what do rows 3 to 15 of the tile hold, and who stops them from being stored?",
+        question="H = 1 on the card: only row 0 of the tile is a head. What do m, l and acc hold in that row after query 1, and along which axis do your maximum and sum run?",
         mistakes=(
             *_window_mistakes(),
             SWAPPED,
-            *(_with_windows(m) for m in (OVER_K, NO_SCALE, BASE_E, NOT_NORMALISED)),
+            *(_with_windows(m) for m in (OVER_K, NO_SCALE, BASE_E, OTHER_BASE, NOT_NORMALISED)),
+            *_walking(ACC, L, NEITHER, RESET),
+            Mistake(
+                "heads-outside",
+                lambda q, **a: _windows(q, **a).transpose(0, 1).reshape(q.shape),
+                "the output is stored as [H, S, D]: head h of position i lies at (i * H + h) * D",
+                "how far apart are two heads of one position, and two positions?",
+            ),
             Mistake(
                 "heads-share-a-sum",
                 _weights_over_heads,
@@ -544,8 +642,3 @@ EXERCISES = (
         ),
     ),
 )
-
-
-def _rows_passed(S, w1, w2):
-    """Rows of first keys that the programs of 08.5 load: for every tile of second keys those of the window."""
-    return sum(min(i + 1, w1) * -(-min(i + 1, w2) // BLOCK) for i in range(S))

@@ -7,7 +7,7 @@ import math
 import torch
 
 from simplex_lab import reference
-from simplex_lab.checks.properties import no_atomics, sharp
+from simplex_lab.checks.properties import finite, no_atomics, sharp
 from simplex_lab.checks.spec import Argument, Case, Exercise, Mistake
 from simplex_lab.windows import visible_pairs
 
@@ -22,6 +22,12 @@ def _sequence(gen, S, w1, w2, gain=2.0):
     return Case(f"S={S}, D={D}, w1={w1}, w2={w2}", _with_forward(*x, sharp(gen, S, D), w1, w2))
 
 
+def _far_below(gen):
+    """All logits far below 0: q and k1 positive, k2 negative."""
+    q, k1, k2, v1, v2, do = (sharp(gen, 5, D, gain=100.0 if n == 0 else 1.0) for n in range(6))
+    return Case("S=5, D=16, w1=2, w2=3, all logits far below 0", _with_forward(q.abs(), k1.abs(), -k2.abs(), v1, v2, do, 2, 3))
+
+
 def _with_forward(q, k1, k2, v1, v2, do, w1, w2):
     o, lse2 = reference.two_simplicial(*(x.double()[None, :, None] for x in (q, k1, k2, v1, v2)), w1=w1, w2=w2)
     names = {"q": q, "k1": k1, "k2": k2, "v1": v1, "v2": v2, "o": o[0, :, 0].to(q.dtype), "do": do, "lse2": lse2[0, 0].to(q.dtype)}
@@ -34,16 +40,22 @@ def _scores(q, k1, k2):
 
 def _dense(
     q, k1, k2, v1, v2, o, do, lse2, w1, w2, *,
-    delta=True, scale=None, base2=True, logits=False, v1_in_dp=True, normalise=True, see=None,
+    delta="row", scale=None, base2=True, power=torch.exp2, logits=False, v1_in_dp=True, normalise=True, see=None,
 ):  # fmt: skip
     """``P`` and ``dA [S, S, S]``, the latter times the scale; each switch is a mistake."""
     see = visible_pairs(len(q), w1, w2).to(q.device) if see is None else see.to(q.device)
     A = _scores(q, k1, k2)
     s2 = A * LOG2E if base2 else A
-    P = torch.where(see, torch.exp2(s2 - lse2[:, None, None]) if normalise else torch.exp2(s2), 0.0)
+    P = torch.where(see, power(s2 - lse2[:, None, None]) if normalise else power(s2), 0.0)
     dP = torch.einsum("id,jd,kd->ijk", do, v1 if v1_in_dp else torch.ones_like(v1), v2)
     known = torch.where(see, A, 0.0) if logits else P
-    dA = known * (dP - (o * do).sum(1)[:, None, None] if delta else dP)
+    sums = {
+        "row": (o * do).sum(1)[:, None, None],
+        "none": 0.0,
+        "added": -(o * do).sum(1)[:, None, None],
+        "per j": (P * dP).sum(2)[..., None],
+    }
+    dA = known * (dP - sums[delta])
     return P, dA * (q.shape[1] ** -0.5 if scale is None else scale)
 
 
@@ -100,9 +112,51 @@ def _common(gradient):
         ),
         Mistake(
             "delta-forgotten",
-            gradient(delta=False),
+            gradient(delta="none"),
             "dA is P dP here: the softmax's own derivative, minus delta, is missing",
             "add the same number to all dP of a row. May dA change?",
+        ),
+        Mistake(
+            "delta-added",
+            gradient(delta="added"),
+            "delta is added to dP instead of subtracted",
+            "the dA of a row sum to zero. Do yours?",
+        ),
+        Mistake(
+            "delta-per-step",
+            gradient(delta="per j"),
+            "delta is summed over one step's pairs: it is one number a row, `sum_d o_d do_d`",
+            "how many numbers is delta for a query?",
+        ),
+        Mistake(
+            "exp-for-exp2",
+            gradient(power=torch.exp),
+            "s2 and lse2 are in base 2: their difference is an exponent of 2",
+            "exp or exp2?",
+        ),
+        Mistake(
+            "log2e-in-the-gradient",
+            gradient(scale=D**-0.5 * LOG2E),
+            "the gradient carries SCALE_LOG2 where it should carry the scale alone",
+            "o depends on the logits in base e. Which factor do they have before q?",
+        ),
+        Mistake(
+            "sees-the-future",
+            _seeing(gradient, lambda i, j, k, w1, w2: _in(j, i, w1) & (k > i - w2)),
+            "second keys behind the query take part: k <= i is not masked",
+            "which of the tile's lanes does query 0 see?",
+        ),
+        Mistake(
+            "windows-swapped",
+            _seeing(gradient, lambda i, j, k, w1, w2: _in(j, i, w2) & _in(k, i, w1)),
+            "w1 bounds k and w2 bounds j: they trade places",
+            "which window belongs to k1?",
+        ),
+        Mistake(
+            "j-window-forgotten",
+            _seeing(gradient, lambda i, j, k, w1, w2: (j <= i) & _in(k, i, w2)),
+            "first keys before the window take part: w1 is not used",
+            "with which j does the inner loop begin, and with which query does it end?",
         ),
         Mistake(
             "weights-not-normalised",
@@ -204,8 +258,8 @@ HAND = Case(
     "S=2, D=16, w1=2, w2=1; channels that are not shown are 0",
     _with_forward(
         _hand_rows([[4.0], [4.0]]),
-        _hand_rows([[0.0], [math.log(3)]]),
-        _hand_rows([[1.0], [1.0]]),
+        _hand_rows([[0.0, 1.0], [math.log(3), 0.0]]),
+        _hand_rows([[1.0, 1.0], [1.0, 2.0]]),
         _hand_rows([[1.0, 1.0], [2.0, 0.0]]),
         _hand_rows([[1.0, 2.0], [3.0, 1.0]]),
         _hand_rows([[1.0, 0.0], [1.0, 2.0]]),
@@ -213,7 +267,7 @@ HAND = Case(
         1,
     ),
 )
-SIZES = ((2, 1, 2), (15, 2, 4), (16, 1, 20), (17, 2, 17), (6, 20, 2))
+SIZES = ((2, 1, 2), (15, 2, 4), (17, 1, 20), (6, 20, 2), (36, 1, 36), (28, 2, 10))
 PAIR = "two outputs in one tensor: {0}[0] and {0}[1]"
 
 
@@ -235,7 +289,14 @@ def _kernel(id, entry, title, objective, returns, answer, mistakes, hints, quest
         large=lambda gen: _sequence(gen, 192, 16, 48),
         answer=answer,
         axes=axes,
-        properties=(no_atomics,),
+        properties=(
+            no_atomics,
+            finite(
+                _far_below,
+                "all logits are far below 0, and some number is not finite",
+                "lse2 is near -250 there. What is 2^(0 - lse2), the weight of a lane that holds zeros, and what is it times 0?",
+            ),
+        ),
         verified="CPU, GPU",
         question=question,
         mistakes=mistakes,
@@ -265,7 +326,7 @@ EXERCISES = (
             "delta = sum over d of o * do, once\nfor k0, for j as in 08.4:\n    s2 = (q * k1_j) . K2 * scale_log2;  p = 2^(s2 - lse2), 0 where k > i\n    dp = (do * v1_j) . V2\n    da = p * (dp - delta)\n    dq += (sum over k of da * K2) * k1_j\nstore dq * scale",
             "`p = tl.where(see_k, tl.exp2(s2 - lse2), 0.0)`, `dq += tl.sum(da[:, None] * K2, 0) * k1`, and `D**-0.5` at the end. No running maximum: lse2 is final.",
         ),
-        "row 0 sees one pair, itself. What are P, dP, delta and dA there?",
+        "row 1 sees two pairs, with P = 1/4 and 3/4: what are their dP, what is delta, and so dA?",
         "i d",
     ),
     _kernel(
@@ -284,8 +345,8 @@ EXERCISES = (
             "for i from k0 to the last query that sees some k of the tile:\n    load q, do, lse2; delta\n    for j in the window of i:\n        s2, p, dp, da: vectors over k; p = 0 where the query does not see k\n        dk2 += da[:, None] * (q * k1_j);  dv2 += p[:, None] * (do * v1_j)\nstore dk2 * scale and dv2",
             "Query i sees k where `(k <= i) & (k > i - w2)`. The last query is below `tl.minimum(k0 + BLOCK + w2 - 1, S)`. dv2 lies S * D behind dk2.",
         ),
-        "which queries see second key 3 when w2 = 4 and S = 6?",
-        "g k d",
+        "the card has w2 = 1: only query 1 sees second key 1, with P = 1/4 and 3/4 for j = 0 and 1. What are dv2 and dk2 there?",
+        "gradient k d",
     ),
     _kernel(
         "09.3",
@@ -303,8 +364,8 @@ EXERCISES = (
             "for i from j to min(j + w1, S) - 1:\n    load q, do, lse2; delta\n    for tiles of k in the window of i:\n        s2, p, dp, da: vectors over k\n        dk1 += q * (sum over k of da * K2);  dv1 += do * (sum over k of p * V2)\nstore dk1 * scale and dv1",
             "`dk1 += q * tl.sum(da[:, None] * K2, 0)` and `dv1 += do * tl.sum(p[:, None] * V2, 0)`. Tiles run from `tl.maximum(i - w2 + 1, 0)` to i.",
         ),
-        "which queries see first key 3 when w1 = 2 and S = 6?",
-        "g j d",
+        "queries 0 and 1 of the card see first key 0, with weights 1 and 1/4. What does each add to dv1, and what to dk1?",
+        "gradient j d",
     ),
     Exercise(
         id="09.4",
@@ -319,19 +380,22 @@ EXERCISES = (
         ),
         returns=Argument("gradients", "5, S, D", "that of q", "dq, dk1, dk2, dv1, dv2, stacked"),
         hand=Case(
-            "S=2, D=1",
+            "S=2, D=4",
             {
-                "q": torch.tensor([[1.0], [0.0]]),
-                "k1": torch.tensor([[0.0], [math.log(2)]]),
-                "k2": torch.tensor([[0.0], [1.0]]),
-                "v1": torch.tensor([[1.0], [3.0]]),
-                "v2": torch.tensor([[2.0], [1.0]]),
-                "do": torch.tensor([[1.0], [2.0]]),
+                name: torch.tensor([[x, 0.0, 0.0, 0.0], [y, 0.0, 0.0, 0.0]])
+                for name, x, y in (
+                    ("q", 2.0, 0.0),
+                    ("k1", 0.0, math.log(2)),
+                    ("k2", 0.0, 1.0),
+                    ("v1", 1.0, 3.0),
+                    ("v2", 2.0, 1.0),
+                    ("do", 1.0, 2.0),
+                )
             },
         ),
         cases=lambda gen: [_full(gen, *s) for s in ((1, 3), (3, 4), (5, 2), (4, 16))],
         answer=_five,
-        axes="g n d",
+        axes="gradient n d",
         question="compare each of the five with autograd: which are off by a factor, and which are another sum?",
         mistakes=(
             Mistake(
@@ -372,7 +436,7 @@ EXERCISES = (
             ),
         ),
         hints=(
-            "Two of the slips are in single gradients, one is in three of them. Autograd tells which are wrong; the shapes of the sums tell why.",
+            "One slip is in a single gradient, one in two, one in three of them. Autograd tells which are wrong; the shapes of the sums tell why.",
             "weights P, not logits A, multiply do in dv1 and dv2\ndk2_k is a sum over i and j\ndq, dk1, dk2 carry scale = D ** -0.5",
             '`torch.einsum("ijk,id,jd->kd", dA, q, k1)` is dk2, where `dA = scale * P * (dP - delta)` and `delta = (P * dP).sum((1, 2), keepdim=True)`.',
         ),

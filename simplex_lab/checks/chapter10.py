@@ -18,12 +18,13 @@ from simplex_lab.checks.chapter08 import (
     D,
     W,
     _hand_rows,
+    _loads_what_is_seen,
     _sequence,
     _window_mistakes,
     _windows,
     _with_windows,
 )
-from simplex_lab.checks.properties import causal, large_logits, loads_at_most, sharp
+from simplex_lab.checks.properties import causal, finite, large_logits, loads_at_most, sharp
 from simplex_lab.checks.spec import Argument, Case, Exercise, Mistake
 from simplex_lab.windows import visible_pairs
 
@@ -55,10 +56,19 @@ def _with_bound(q, k1, k2, v1, v2, w1, w2):
     return {"q": q, "k1": k1, "k2": k2, "v1": v1, "v2": v2, "bound": bound, "w1": w1, "w2": w2}
 
 
-def _pivot(q, k1, k2, v1, v2, bound, w1, w2, *, see=None, pivot="bound", gain=LOG2E, normalise=True, l_of="all"):
+def _far_above(gen):
+    """Logits of some 300 and a bound one above the largest: its power, and theirs, are beyond fp32."""
+    q, k1, k2, v1, v2 = (sharp(gen, 5, D, gain=100.0 if n == 0 else 1.0) for n in range(5))
+    args = _with_bound(q.abs(), k1.abs(), k2.abs(), v1, v2, 2, 3)
+    s2 = torch.einsum("id,jd,kd->ijk", args["q"], args["k1"], args["k2"]) * D**-0.5 * LOG2E
+    args["bound"] = s2.masked_fill(~visible_pairs(5, 2, 3), -torch.inf).amax((1, 2)) + 1
+    return Case("S=5, D=16, w1=2, w2=3, all logits far above 128", args)
+
+
+def _pivot(q, k1, k2, v1, v2, bound, w1, w2, *, see=None, pivot="bound", gain=LOG2E, scale=None, normalise=True, l_of="all"):
     """``[S, D + 1]``: the output, and the sum of weights against the bound; the switches are mistakes."""
     see = visible_pairs(len(q), w1, w2).to(q.device) if see is None else see.to(q.device)
-    s2 = torch.einsum("id,jd,kd->ijk", q, k1, k2) * q.shape[1] ** -0.5 * gain
+    s2 = torch.einsum("id,jd,kd->ijk", q, k1, k2) * (q.shape[1] ** -0.5 if scale is None else scale) * gain
     s2 = s2.masked_fill(~see, -torch.inf)
     m = {"bound": bound[:, None, None], "maximum": s2.amax((1, 2), keepdim=True), "none": 0.0}[pivot]
     p = torch.exp2(s2 - m)
@@ -76,6 +86,15 @@ def _seeing(rule):
     return wrong
 
 
+def _padding_counts(q, k1, k2, v1, v2, bound, w1, w2):
+    """Lanes of the last tile beyond the query have a logit of 0 and a weight of 2^-bound for every j."""
+    right = _pivot(q, k1, k2, v1, v2, bound, w1, w2)
+    i = torch.arange(len(q), device=q.device)
+    lanes, rows = -torch.minimum(i + 1, torch.tensor(w2)) % 16, torch.minimum(i + 1, torch.tensor(w1))
+    l = right[:, -1] + lanes * rows * torch.exp2(-bound)
+    return torch.cat([right[:, :-1] * (right[:, -1] / l)[:, None], l[:, None]], 1)
+
+
 def _in(x, i, w):
     return (x <= i) & (x > i - w)
 
@@ -90,6 +109,20 @@ def _tiles_of_pairs(S, w2):
         low, end = max(first - w2 + 1, 0), min(first + 2, S)
         total += (end - low) * D
     return total
+
+
+def _pairwise(rule):
+    """What a query sees by ``rule(i, j, k, first, last, w1, w2)``, with the first and the last position of its program."""
+
+    def wrong(q, w1, w2, **a):
+        n = torch.arange(len(q))
+        first = n // 2 * 2
+        last = (first + 1).clamp(max=len(q) - 1)
+        i, first, last = (x[:, None, None] for x in (n, first, last))
+        see = rule(i, n[None, :, None], n[None, None, :], first, last, w1, w2).expand(len(q), len(q), len(q))
+        return _windows(q, **a, w1=w1, w2=w2, see=see)
+
+    return wrong
 
 
 SEQUENCE = (Argument("q", "S, H, D", "float", "H <= 8 and D = 16 in this exercise"), *S_KEYS, *W)
@@ -189,6 +222,14 @@ EXERCISES = (
         answer=_pivot,
         axes="i d",
         verified="CPU, GPU",
+        properties=(
+            *_loads_what_is_seen(lambda gen: _bounded(gen, 20, 2, 3)),
+            finite(
+                _far_above,
+                "the logits and the bound are far above 128, and some number is not finite",
+                "2^300 is beyond fp32, and 2^(s2 - bound) is not: which of the two does your kernel compute?",
+            ),
+        ),
         question="the bound of the card's query 1 is 2, and its two logits are 0 and 2, in base 2. What is l?",
         mistakes=(
             Mistake(
@@ -202,6 +243,24 @@ EXERCISES = (
                 lambda **a: _pivot(**a, pivot="none"),
                 "nothing is subtracted: large logits overflow",
                 "where does the bound enter the powers?",
+            ),
+            Mistake(
+                "padding-counts",
+                _padding_counts,
+                "lanes beyond the query have a logit of 0 and count as 2^-bound: their weight must be 0",
+                "query 0 sees one pair. How many lanes does its tile have, and what do they add to l?",
+            ),
+            Mistake(
+                "no-scale",
+                lambda **a: _pivot(**a, scale=1.0),
+                "the scale D ** -0.5 is missing from the logits",
+                "what is D here, and where does SCALE_LOG2 go?",
+            ),
+            Mistake(
+                "windows-swapped",
+                _seeing(lambda i, j, k, w1, w2: _in(j, i, w2) & _in(k, i, w1)),
+                "w1 bounds k and w2 bounds j: they trade places",
+                "which window belongs to k1?",
             ),
             Mistake(
                 "wrong-base",
@@ -253,7 +312,9 @@ EXERCISES = (
         kernel=True,
         layout="contiguous",
         hand=Case("S=3, H=1, D=16, w1=2, w2=2; channels that are not shown are 0", HAND_SEQUENCE | {"q": HAND_SEQUENCE["q"][:, None]}),
-        cases=lambda gen: [_sequence(gen, *s) for s in ((1, 1, 1, 2), (2, 2, 1, 8), (17, 1, 20, 1), (20, 1, 17, 2), (5, 3, 2, 3))],
+        cases=lambda gen: [
+            _sequence(gen, *s) for s in ((1, 1, 1, 2), (2, 2, 1, 8), (17, 1, 20, 1), (20, 1, 17, 2), (19, 2, 3, 1), (5, 3, 2, 3))
+        ],
         large=lambda gen: _sequence(gen, 128, 16, 64, 8),
         answer=_windows,
         axes="i h d",
@@ -263,11 +324,29 @@ EXERCISES = (
             causal(W_NAMES, axis=0),
         ),
         verified="CPU, GPU",
-        question="positions 4 and 5, w1 = 2, w2 = 3: over which j and k does their program walk, and what does each of the two not see of it?",
+        question="positions 0 and 1 of the card share a program: over which j and k does it walk, what does each of the two not see of it, and where does the softmax of each row run?",
         mistakes=(
-            *_window_mistakes(),
+            *(m for m in _window_mistakes() if m.name != "hidden-lanes-count"),
             SWAPPED,
             *(_with_windows(m) for m in (OVER_K, NO_SCALE, BASE_E, NOT_NORMALISED)),
+            Mistake(
+                "j-not-masked",
+                _pairwise(lambda i, j, k, first, last, w1, w2: (j > first - w1) & (j <= last) & _in(k, i, w2)),
+                "both rows take every j of the walk: j needs a mask for each row",
+                "which j of the walk does the second row not see, and which one the first?",
+            ),
+            Mistake(
+                "k-begins-together",
+                _pairwise(lambda i, j, k, first, last, w1, w2: _in(j, i, w1) & (k > first - w2) & (k <= i)),
+                "the second row sees one second key too many: the first row's window begins earlier",
+                "k > i - w2: with whose i?",
+            ),
+            Mistake(
+                "k-ends-together",
+                _pairwise(lambda i, j, k, first, last, w1, w2: _in(j, i, w1) & (k > i - w2) & (k <= last)),
+                "the first row sees the second one's own position: k <= i is not masked for each row",
+                "k <= i: with whose i?",
+            ),
             Mistake(
                 "first-position-s-window",
                 lambda q, w1, w2, **a: _windows(q, **a, w1=w1, w2=w2, see=_as_the_first(len(q), w1, w2)),
@@ -277,8 +356,8 @@ EXERCISES = (
         ),
         hints=(
             "It is step 5 of the chapter on the forward: loops over what some row sees, masks for what each row sees.",
-            "r = 0 ... 15, i = i_first + r // 8, h = r % 8\nj from max(i_first - w1 + 1, 0), k from max(i_first - w2 + 1, 0), both to the last position that exists\nsee = (k <= i) & (k > i - w2) & (j <= i) & (j > i - w1), of shape [16, 16]\nthe rest as in 08.5",
-            "`end = tl.minimum(i_first + 2, S)`, tiles masked by `k0 + n < end`. Rows that do not exist end with l = 0: `l = tl.where(i < S, l, 1.0)`.",
+            "r = 0 ... 15, i = i_first + r // 8, h = r % 8\nj from max(i_first - w1 + 1, 0), k from max(i_first - w2 + 1, 0), both to the last position that exists\nsee = (k <= i) & (k > i - w2) & (j <= i) & (j > i - w1), [16, 16]: i down as i[:, None], k across as k[None, :]\nthe rest as in 08.5",
+            "`end = tl.minimum(i_first + 2, S)`, tiles masked by `k0 + n < end`. Rows that do not exist may end with l = 0: `l = tl.where(i < S, l, 1.0)` spares a division by it.",
         ),
     ),
 )

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+import numpy as np
 import torch
 
 from simplex_lab.access import Fault, Trace, faults
@@ -38,8 +39,6 @@ def not_judged() -> str:
 @contextmanager
 def watched(undefined: float = float("nan")) -> Iterator[Watched]:
     """Run a call under the tracer, or at least count the kernels it launches that are not the library's own."""
-    import numpy as np
-
     from simplex_lab import tracer
 
     seen = Watched()
@@ -79,6 +78,28 @@ def _counted(seen: Watched) -> Iterator[None]:
 def fault(seen: Watched | None) -> Fault | None:
     """The first thing that is wrong with the accesses."""
     return next(faults(seen.trace), None) if seen is not None and seen.trace is not None else None
+
+
+def unwritten(seen: Watched | None, name: str) -> Fault | None:
+    """Nothing at all was stored: then it says nothing that the output is wrong."""
+    if seen is None or seen.trace is None or not seen.kernels:
+        return None
+    if any(a.op != "load" and a.active.any() for a in seen.trace.accesses):
+        return None
+    if not any(np.prod(launch.grid) for launch in seen.trace.launches):
+        return Fault("no-program", f"the grid has no program, so `{name}` still holds NaN", "how many programs does a single element need?")
+    return Fault(
+        "nothing-stored", f"no program stored anything, so `{name}` still holds NaN", "which line stores, where, and under which mask?"
+    )
+
+
+def reads_output(seen: Watched | None, name: str) -> Fault | None:
+    """An output that holds NaN at first is added to."""
+    loads = [a for a in seen.trace.accesses if a.op != "store" and a.name == name and a.active.any()] if seen and seen.trace else []
+    if not loads:
+        return None
+    says = f"line {loads[0].line}, `{loads[0].code}`, adds to `{name}`, which holds NaN at first"
+    return Fault("reads-output", says, "could the sum be kept in the program, and stored once?")
 
 
 def unearned(seen: Watched, name: str, out: torch.Tensor) -> Fault | None:

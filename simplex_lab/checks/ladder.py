@@ -62,16 +62,22 @@ class Climb:
     def run(self) -> Result:
         try:
             self.compare("hand", self.exercise.hand, first=True)
+            for prop in self.exercise.properties:
+                if getattr(prop, "early", False):
+                    prop(self)
             cases = self.exercise.cases(self.generator)
             for case in cases:
                 self.compare("random", case)
             for prop in self.exercise.properties:
-                prop(self)
+                if not getattr(prop, "early", False):
+                    prop(self)
             if self.exercise.layout != "contiguous":
                 self.compare("strided", cases[-1], strided=True)
             if not self.exercise.kernel and any(isinstance(v, torch.Tensor) and v.is_floating_point() for v in cases[-1].args.values()):
                 self.compare("float64", in_float64(cases[-1]))
             self.memory(cases[-1])
+            if self.exercise.kernel and kernel.device() == "cpu":
+                self.half(cases[-1])
             notes = self.gpu(cases[-1]) if torch.cuda.is_available() else ""
         except Failed as stop:
             return stop.result
@@ -118,7 +124,8 @@ class Climb:
             wanted = f"a torch.Tensor of shape {what.shape}" if what.shape else "a number"
             says = f"your function returns a {type(value).__name__}, expected {wanted}"
             made_of = isinstance(value, (list, tuple)) and what.shape
-            asks = "wrap it: `torch.tensor([...])`" if made_of else "what does the card promise in its last row?"
+            stack = made_of and all(isinstance(x, torch.Tensor) for x in value)
+            asks = f"wrap it: `torch.{'stack' if stack else 'tensor'}([...])`" if made_of else "what does the card promise in its last row?"
             self.give_up("returns", case, "wrong-type", says, asks)
         if value.shape != expected.shape:
             named = f"{what.shape} = {list(expected.shape)}" if what.shape else "a single number"
@@ -155,6 +162,24 @@ class Climb:
                 "which line writes in place (`+=`, `*=`, a method ending in `_`, an assignment into a view)?",
             )
 
+    def half(self, case: Case) -> None:
+        """A kernel in the interpreter: once in fp16, which tells of products that mix types, as bf16 would on a GPU."""
+        low = on(case, "cpu", torch.float16)
+        expected, eager = self.expected(low), self.exercise.answer(**low.args).double()
+        outcome = call(self.exercise, self.fn, low, expected)
+        if outcome.trouble:
+            asks = "which of the two is fp32 although the inputs are not? `p.to(V2.dtype)` takes p to the type of V2"
+            self.give_up("fp16", low, "mixed-types", outcome.says, asks)
+        self.close("fp16", low, self.admit("fp16", low, outcome, expected), expected, eager)
+
+    def close(self, rung: str, case: Case, value: torch.Tensor, expected: torch.Tensor, eager: torch.Tensor) -> None:
+        """Low precision: an error of at most twice plain PyTorch's in the same type, plus 1e-3 of the output's size."""
+        own, allowed = ((x.double() - expected).square().mean().sqrt().item() for x in (value, eager))
+        rms = expected.square().mean().sqrt().item()
+        if not own <= 2 * allowed + 1e-3 * rms:
+            says = f"in {rung} the error is {own / rms:.1%} of the output's size; plain PyTorch's is {allowed / rms:.1%}"
+            self.give_up(rung, case, rung, says, f"which of your sums or powers is taken in {rung} instead of fp32?")
+
     def judge(self, case: Case, seen: kernel.Watched | None, found: kernel.Fault | None = None) -> None:
         """A kernel exercise: nothing outside a tensor, no element with two owners, and the learner's own kernel did the work."""
         if found := found or kernel.fault(seen):
@@ -170,11 +195,7 @@ class Climb:
         large = on(self.exercise.large(self.generator), "cuda", torch.bfloat16)
         expected, eager = self.expected(large), self.exercise.answer(**large.args).double().cpu()
         value = self.admit("gpu", large, call(self.exercise, self.fn, large, expected), expected)
-        own, allowed = ((x.double() - expected).square().mean().sqrt().item() for x in (value, eager))
-        rms = expected.square().mean().sqrt().item()
-        if not own <= 2 * allowed + 1e-3 * rms:
-            says = f"in bf16 the error is {own / rms:.1%} of the output's size; plain PyTorch's is {allowed / rms:.1%}"
-            self.give_up("gpu", large, "bf16", says, "which of your sums or powers is taken in bf16 instead of fp32?")
+        self.close("bf16", large, value, expected, eager)
         out = torch.empty_like(eager, dtype=torch.bfloat16, device="cuda")
         mine = kernel.milliseconds(lambda: self.fn(*large.args.values(), out))
         plain = kernel.milliseconds(lambda: self.exercise.answer(**large.args))
@@ -185,6 +206,15 @@ class Climb:
     def here(self, case: Case) -> Case:
         """The case where kernels run: a kernel exercise takes its tensors to the GPU if there is one."""
         return on(case, "cuda") if self.exercise.kernel and kernel.device() == "cuda" else case
+
+    def right(self, value, expected: torch.Tensor) -> bool:
+        """Is this the answer, up to the tolerance?"""
+        limit = self.exercise.tolerance * max(expected.abs().max().item(), 1e-3)
+        return (
+            isinstance(value, torch.Tensor)
+            and value.shape == expected.shape
+            and bool(((value.double().cpu() - expected).abs() <= limit).all())
+        )
 
     def expected(self, case: Case) -> torch.Tensor:
         """The answer in fp64, on the CPU."""
@@ -207,11 +237,17 @@ class Climb:
 
         A kernel's accesses come next: what is wrong with them explains wrong numbers. Then lanes that it left undefined.
         """
-        found = kernel.fault(seen)
-        missing = found and found.name != "race" and not value[wrong].isfinite().any()  # numbers that are not there say little
-        known = None if missing else self.recognise(case, value)
-        if not known and (found := kernel.fault(seen) or self.undefined(case, seen, expected, limit)):
-            rung, known = "access", found
+        found = None
+        if not value[wrong].isfinite().all():  # numbers that are not there say little
+            found = kernel.fault(seen) or kernel.reads_output(seen, self.exercise.writes) or self.undefined(case, seen, expected, limit)
+            if found and found.name == "race":
+                found = kernel.reads_output(seen, self.exercise.writes)
+        known = found or self.recognise(case, value)
+        if not known:
+            known = found = (
+                kernel.unwritten(seen, self.exercise.writes) or kernel.fault(seen) or self.undefined(case, seen, expected, limit)
+            )
+        rung = "access" if found else rung
         result = Result(self.exercise, rung=rung, where=saw or case.label, wrong=wrong, printed=self.printed)
         result.inputs = "" if rung == "hand" else small(case)
         result.worst = worst_line(self.exercise, value, expected, wrong, limit)
@@ -243,8 +279,8 @@ class Climb:
     def recognise(self, case: Case, value: torch.Tensor) -> Mistake | None:
         """The known mistake whose output on this case, and on further cases while several fit, is the learner's."""
         fits = [m for m in self.exercise.mistakes if self.same(m, case, value)]
-        if fits and torch.equal(value.double(), value.double().round()):
-            # whole numbers agree by chance: a mistake must explain the other cases, too
+        if fits and (torch.equal(value.double(), value.double().round()) or not value.isfinite().any()):
+            # whole numbers agree by chance, NaN with any NaN: a mistake must explain the other cases, too
             for other in (self.exercise.hand, *self.exercise.cases(torch.Generator().manual_seed(SEED))):
                 again = call(self.exercise, self.fn, other, self.expected(other)).value
                 again = torch.as_tensor(again) if isinstance(again, (int, float, torch.Tensor)) else None

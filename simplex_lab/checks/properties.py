@@ -89,18 +89,36 @@ def no_atomics(climb: Climb) -> None:
         climb.give_up("access", case, "atomic", says, "who could own this element of the output alone?")
 
 
-def loads_at_most(parameter: str, most: Callable[[dict], int], why: str):
-    """The kernel loads no more than ``most(args)`` elements through its ``parameter``, repetitions counted: the order of its loops."""
+def finite(case: Callable[[torch.Generator], Case], says: str, asks: str):
+    """No infinity and no NaN on a case whose numbers are too large for the tolerance of the other rungs."""
+
+    def all_finite(climb: Climb) -> None:
+        extreme = case(climb.generator)
+        if not climb.output("finite", extreme).isfinite().all():
+            climb.give_up("finite", extreme, "not-finite", says, asks)
+
+    return all_finite
+
+
+def loads_at_most(parameter: str, most: Callable[[dict], int], why: str, case: Callable[[torch.Generator], Case] | None = None):
+    """The kernel loads no more than ``most(args)`` elements through its ``parameter``, repetitions counted: the order of its loops.
+
+    Looked at before the large cases, which a kernel that loads too much makes slow; numbers come first all the same.
+    """
 
     def loads(climb: Climb) -> None:
-        case = climb.here(climb.exercise.cases(climb.generator)[-1])
-        seen = call(climb.exercise, climb.fn, case, climb.expected(case)).seen
-        if seen is None or seen.trace is None:
+        chosen = climb.here(case(climb.generator) if case else climb.exercise.cases(climb.generator)[-1])
+        expected = climb.expected(chosen)
+        outcome = call(climb.exercise, climb.fn, chosen, expected)
+        seen = outcome.seen
+        if seen is None or seen.trace is None or not climb.right(outcome.value, expected):
             return
-        name, limit = parameter.removesuffix("_ptr"), most(case.args)
+        name, limit = parameter.removesuffix("_ptr"), most(chosen.args)
         loaded = sum(launch.loaded(name) for launch in seen.trace.launches)
         if loaded > limit:
             says = f"{loaded:,} elements of {name} are loaded where {limit:,} would do: {why}"
-            climb.give_up("access", case, "loads-again", says, "which loop is inside, and what does it load that stays the same?")
+            asks = "what does the innermost load bring that was there before, or that no row of the program sees?"
+            climb.give_up("access", chosen, "loads-again", says, asks)
 
+    loads.early = True
     return loads

@@ -38,7 +38,8 @@ def lines(result: Result, hints_left: int) -> list[tuple[str, str]]:
         error = f"max error {result.max_error:.0e}" if result.max_error else "exact"
         if not any(isinstance(v, torch.Tensor) and v.is_floating_point() for v in e.hand.args.values()):
             return [("", f"{e.id}  passed  {error}")]
-        gpu = "" if result.device != "CPU" else "; on a GPU run it once more" + " in bf16" * e.kernel
+        more = "; on a GPU the same check goes on" + " in bf16" * e.kernel if "GPU" in e.verified else ""
+        gpu = more if result.device == "CPU" else ""
         passed = [("", f"{e.id}  passed  {error} on {result.device} (fp32){gpu}")]
         return passed + ([("also", result.notes.removesuffix("; "))] if result.notes else [])
     if not result.attempted:

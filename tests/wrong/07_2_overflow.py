@@ -1,7 +1,7 @@
 """The powers fit.
 
 exercise: 07.2
-rung: large logits
+rung: finite
 diagnosis: overflow
 """
 

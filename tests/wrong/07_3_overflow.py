@@ -1,7 +1,7 @@
 """Scores are small.
 
 exercise: 07.3
-rung: large logits
+rung: finite
 diagnosis: overflow
 """
 

@@ -1,7 +1,7 @@
 """Only the indices and the letters were wrong.
 
 exercise: 09.4
-rung: random
+rung: hand
 diagnosis: no-scale
 """
 

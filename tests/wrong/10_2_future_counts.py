@@ -2,7 +2,7 @@
 
 exercise: 10.2
 rung: hand
-diagnosis: unknown
+diagnosis: padding-counts
 """
 
 import math
