@@ -37,7 +37,8 @@ def print_faults(launch: Launch) -> None:
     from simplex_lab.access import Trace
 
     found = list(faults(Trace([launch])))
-    print("\n".join(f"{f.name}: {f.says}" for f in found) or "every access stays inside its tensor, and no element has two owners")
+    fine = "every access stays inside its tensor, and no element is written by one program and touched by another"
+    print("\n".join(f"{f.name}: {f.says}" for f in found) or fine)
 
 
 def _watch(run: Callable[[], object]) -> Launch | None:

@@ -34,9 +34,10 @@ def program_walk(S: int, i_first: int, positions: int, *, w1: int, w2: int, bloc
     for number, (j, k0, seen) in enumerate(walk, 1):
         whole = bool(seen.all())
         fill = NOW if number == step else WHOLE if whole else PARTLY
-        hatch = "" if whole or number == step else "///"
+        hatch = "" if whole else "///"
+        edge = "white" if number == step and hatch else "#6B5A78"
         shade = 1.0 if number <= step else 0.45
-        box = Rectangle((k0 - 0.5, j - 0.5), block_k, 1, facecolor=fill, edgecolor="#6B5A78", lw=0.6, hatch=hatch, alpha=shade)
+        box = Rectangle((k0 - 0.5, j - 0.5), block_k, 1, facecolor=fill, edgecolor=edge, lw=0.6, hatch=hatch, alpha=shade)
         ax.add_patch(box)
     last = min(i_first + positions, S) - 1
     for i, style in ((i_first, "-"), (last, "--")):

@@ -54,13 +54,13 @@ def unfolded_bytes(B: int, S: int, H: int, D: int, w1: int, w2: int, *, compiled
     """Bytes that ``baselines.unfolded`` moves between the chip and its memory.
 
     In passes over ``B H S w1 w2`` numbers of two bytes; a pass over fp32 counts two. One operation after the other, read + written:
-    logits 0 + 1, to fp32 1 + 2, scaled, masked, softmax 2 + 2 each, to bf16 2 + 1, product 1 + 0: 20. Compiled, everything between
-    the two products is one kernel that reads its row twice, for the sum and for the weights: logits 0 + 1 and 2 + 0, weights 0 + 1
-    and 1 + 0: 5. Beside them rows of ``D`` for each j: ``q k1_j`` and ``P V2``, written and read, and, one operation after the
-    other, ``(P V2) v1_j`` too.
+    logits 0 + 1, to fp32 1 + 2, scaled 2 + 2, masked 4 + 4 (a copy, then filled), softmax 2 + 2, to bf16 2 + 1, product 1 + 0: 24.
+    Compiled, everything between the two products is one kernel: logits 0 + 1 and 1 + 0, weights 0 + 1 and 1 + 0: 4. A row that a
+    kernel reads again counts once: it may come from a cache. Beside them rows of ``D`` for each j: ``q k1_j`` and ``P V2``, written
+    and read, and, one operation after the other, ``(P V2) v1_j`` too.
     """
     weights, rows = B * H * S * w1 * w2, B * H * S * w1 * D
-    return BYTES * (5 * weights + 4 * rows if compiled else 20 * weights + 6 * rows)
+    return BYTES * (4 * weights + 4 * rows if compiled else 24 * weights + 6 * rows)
 
 
 def executed_triples(S: int, w1: int, w2: int, block_k: int) -> int:
@@ -74,10 +74,11 @@ def on_chip(chip: Chip, D: int, block_k: int, *, online: bool, masked: bool) -> 
     Products: ``4 D`` FLOPs. Exponentials: one. The rest are fp32 instructions, ``adds / 2`` of them
     in a second. For each logit: a multiply-add (scale and pivot), its part of the sum, a conversion
     to bf16. A running maximum (``online``) adds two: the maximum, and a subtraction apart from the
-    scale. ``masked`` tiles add one. The accumulator has ``D / block_k`` entries a logit, each with a
-    multiply-add and, with a running maximum, the rescaling.
+    scale. ``masked`` tiles add one. The accumulator and ``q * k1_j`` have ``D / block_k`` entries a
+    logit: a multiply-add for the one (and, with a running maximum, the rescaling), half an
+    instruction for the other, which multiplies bf16 in pairs.
     """
-    each, entries = 3 + 2 * online + masked, 1 + online
+    each, entries = 3 + 2 * online + masked, 1.5 + online
     instructions = each + entries * D / block_k
     return {"products": 4 * D / chip.products, "exponentials": 1 / chip.exps, "the rest": instructions / (chip.adds / 2)}
 

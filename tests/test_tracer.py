@@ -97,6 +97,27 @@ def test_an_access_beyond_the_end_is_named_and_not_made():
     assert whole[10:12].isnan().all()  # it lies in the output's own storage: written, with what a load from outside gives
 
 
+@triton.jit
+def two_tensors_kernel(first_ptr, second_ptr, START: tl.constexpr, BLOCK: tl.constexpr):
+    at = tl.arange(0, BLOCK) + START
+    x = tl.load(first_ptr + at)
+    tl.store(second_ptr + tl.arange(0, BLOCK), x)
+
+
+def test_the_line_tells_which_tensor_was_meant_even_if_the_addresses_lie_in_another():
+    both = torch.zeros(48)
+    trace = watched(lambda: two_tensors_kernel[(1,)](both[:8], both[16:], 0, 16))
+    (fault,) = faults(trace)
+    assert fault.says.startswith("program 0 reads offsets 8 to 15 of `first`, which has 8 elements")
+
+
+@pytest.mark.parametrize(("start", "asks"), [(-8, "in front of the tensor"), (8, "nothing masks it")])
+def test_the_question_fits_the_offsets(start, asks):
+    both = torch.zeros(64)
+    trace = watched(lambda: two_tensors_kernel[(1,)](both[16:32], both[48:], start, 16))
+    assert asks in next(faults(trace)).asks
+
+
 def test_a_wild_address_does_not_end_the_process():
     x, out = torch.ones(10), torch.zeros(10)
     trace = watched(lambda: unmasked_kernel[(1,)](x, out, FAR=10**9, BLOCK=4))

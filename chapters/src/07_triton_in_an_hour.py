@@ -31,7 +31,7 @@ torch.set_printoptions(precision=3, sci_mode=False)
 # %% [markdown]
 # ## One picture
 #
-# Two vectors of 10 are added by three programs. Each cell is an element, its number is the program that touches it.
+# Two vectors of 10 are added by three programs. Each cell is an element, its number is the program that touches it. (In pictures to come, a light cell with a cross is no element of the tensor.)
 
 
 # %%
@@ -51,10 +51,11 @@ show_accesses(lambda: plus_kernel[(3,)](x, y, out, 10, BLOCK=4))
 # ## Read it line by line
 #
 # `plus_kernel[(3,)](...)` launches three **programs**. All run the same code, and `tl.program_id(0)` is the only thing that differs: 0, 1, 2. On a GPU they run at once, in no order that you could rely on.
-#
+
+# %% [markdown]
 # A program works on blocks of numbers. `tl.arange(0, BLOCK)` is `[0, 1, 2, 3]`; BLOCK is a power of 2, known when the kernel is compiled, hence `tl.constexpr`. We call the places of a block **lanes**.
 #
-# `x_ptr` is the address of the first element. `x_ptr + at` are four addresses, and `tl.load` fetches what lies there. There are no shapes and no bounds: a kernel sees memory.
+# You pass a tensor, and the kernel gets a pointer: `x_ptr` is the address of its first element, with the element's type. `x_ptr + at` are four addresses, counted in elements, and `tl.load` fetches what lies there. A pointer cannot be indexed, and knows neither shape nor bounds: a kernel sees memory.
 
 # %% [markdown]
 # ## By hand
@@ -133,7 +134,7 @@ pad.reveal("minus infinity" if highest[float("-inf")] and not highest[0.0] else 
 # ## A softmax that reads its row once
 #
 # In PyTorch a softmax by hand reads and writes the whole matrix several times: the maximum, the difference, the powers, the sum, the quotient. Here a program loads its row, does all of it in
-# registers, and stores the result. That is *fusing*, and it is most of what makes hand-written kernels fast.
+# registers, and stores the result. That is *fusing*; chapter 10 counts what it is worth.
 
 
 # %%
@@ -141,7 +142,7 @@ pad.reveal("minus infinity" if highest[float("-inf")] and not highest[0.0] else 
 def softmax_row_kernel(x_ptr, out_ptr, stride, C, BLOCK: tl.constexpr):
     r, c = tl.program_id(0), tl.arange(0, BLOCK)
     x = tl.load(x_ptr + r * stride + c, mask=c < C, other=-float("inf"))
-    p = tl.exp(x - tl.max(x, 0))
+    p = tl.exp(x - tl.max(x, 0))  # the maximum is finite: some lane is on in every row
     tl.store(out_ptr + r * C + c, p / tl.sum(p, 0), mask=c < C)
 
 
@@ -155,7 +156,7 @@ show_accesses(lambda: softmax_row_kernel[(4,)](x, out, x.stride(0), 5, BLOCK=8))
 # ## A product in tiles
 #
 # Two axes of programs now: program (p, r) owns a tile of the output. It walks over the inner axis in steps, loads a tile of each factor, multiplies them with `tl.dot`, and adds to `acc`.
-# `m[:, None]` is a column of row numbers, `k[None, :]` a row of channel numbers; their sum is a whole tile of offsets. Masks are joined by `&`.
+# `m[:, None]` is a column of row numbers, `k[None, :]` a row of channel numbers; their sum is a whole tile of offsets. Masks are joined by `&`. `input_precision="ieee"` asks for products in fp32: without it a GPU's `tl.dot` rounds fp32 to 10 bits.
 
 
 # %%
@@ -187,20 +188,35 @@ a, b = torch.randn(50, 40, device=device), torch.randn(40, 33, device=device)
 print("equal to a @ b:", torch.allclose(matmul(a, b), a @ b, atol=1e-5))
 
 # %% [markdown]
-# A picture needs a small case: 6 x 7 times 7 x 5 in tiles of 4. (A GPU wants at least 16 along the inner axis; more on that below.) Follow program 0 through its two steps.
+# A picture needs a small case: 6 x 7 times 7 x 5 in tiles of 4. (A GPU wants at least 16 along the inner axis; more on that below.) Program 0 makes two steps over the inner axis, two loads each, and one store: follow its five accesses.
 
 # %%
 a, b = torch.randn(6, 7, device=device), torch.randn(7, 5, device=device)
 access_explorer(lambda: matmul(a, b, block=4 if device == "cpu" else 16), start=3)
 
 # %% [markdown]
-# Lanes 3, 7 and 11 of a row-wise tile are masked, and their dashed cells lie in the *next* row: that is where the addresses point. Without the mask on K the kernel would not leave the matrix. It would read numbers that exist and are wrong.
+# Lanes 3, 7, 11 and 15 of the tile of a are masked, and their dashed cells lie in the *next* row: that is where the addresses point. Without the mask on K these lanes would read numbers that exist and belong to another row. In b, whose rows are channels, the same lanes would read beyond the last row, where the matrix ends.
+
+# %% [markdown]
+# ## The calls you need
+#
+# | call | what |
+# |---|---|
+# | `tl.program_id(axis)`, `tl.arange(0, N)`, `tl.zeros([M, N], tl.float32)` | numbers, blocks |
+# | `tl.load(pointers, mask=, other=)`, `tl.store(pointers, values, mask=)` | memory |
+# | `tl.sum(x, axis)`, `tl.max(x, axis)` | along an axis of a block |
+# | `tl.maximum(a, b)`, `tl.minimum(a, b)`, `tl.where(mask, a, b)` | element by element |
+# | `tl.exp`, `tl.exp2`, `tl.log2` | powers and logarithms |
+# | `tl.dot(a, b)`, `tl.trans(a)` | products of tiles |
+# | `x.to(tl.float32)` | another type |
+#
+# Sums and powers belong in fp32, also where the inputs are bf16 or fp16; the two factors of a `tl.dot` must have one type. The exercises' checks try fp16 on a CPU.
 
 # %% [markdown]
 # ## What a CPU pass does not prove
 #
-# The interpreter runs your kernel one program after the other, on memory that belongs to your process, in NumPy. A GPU does none of that. Six lies follow. Each comes with the
-# check that catches it; the exercises of chapters 07 to 10 use all of these checks.
+# The interpreter runs your kernel one program after the other, on memory that belongs to your process, in NumPy. A GPU does none of that. Six lies follow. The exercises' checks look for accesses outside of a tensor,
+# undefined lanes, races, products too small for a GPU, and types that do not fit; bf16 and speed wait for a GPU.
 
 # %% [markdown]
 # **Lie 1: it stays inside its tensors.** This kernel has no masks, and its sums are right.
@@ -223,7 +239,7 @@ show_accesses(lambda: unmasked_kernel[(3,)](x, y, out, BLOCK=4))
 # It overwrote two numbers of somebody else. On a GPU that is another tensor's data, or an illegal access that ends your process.
 
 # %% [markdown]
-# **Lie 2: masked lanes are 0.** Without `other=` they are undefined. The interpreter fills in 0, which here wins the maximum of negative numbers; a GPU may hand out anything. The exercises' checks fill such lanes with
+# **Lie 2: masked lanes are 0.** Without `other=` they are undefined. The interpreter fills in 0, which here wins the maximum of negative numbers; on a GPU nobody promises a value (this version's compiler happens to choose 0, too). The exercises' checks fill such lanes with
 # NaN and with huge numbers, and see whether the output changes.
 
 

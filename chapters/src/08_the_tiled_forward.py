@@ -30,13 +30,15 @@ _ = torch.manual_seed(0)
 # %% [markdown]
 # ## One picture
 #
-# A program owns queries 12 to 15. Their windows, 4 first keys and 12 second keys, overlap but do not coincide. It visits everything that any of them sees, strip by strip: one *j*, four *k*. Hatched strips need a mask.
+# A program owns queries 12 to 15. Their windows, 4 first keys and 12 second keys, overlap but do not coincide. It visits the rectangle that holds all of them, strip by strip: one *j*, four *k*. Some strips at its corners are seen by nobody, and are visited all the same.
+#
+# The dark strip is at work, pale ones are to come. Hatched strips need a mask: some query does not see all of them. The outlines are what query 12 (solid) and query 15 (dashed) see.
 
 # %%
 show_figure(
     program_plots.program_walk(24, 12, 4, w1=4, w2=12, block_k=4, step=9),
     "The plane of pairs. Strips of one first key and four second keys cover the windows of queries 12 to 15; "
-    "strips that every query sees whole are plain, the others hatched.",
+    "the ninth strip is at work; strips that some query does not see whole are hatched.",
 )
 
 # %% [markdown]
@@ -86,12 +88,12 @@ x = pairs(1, 11)
 print("step 1 equals the formula:", torch.allclose(steps.step1(*x), dense(*x), atol=1e-5))
 
 # %% [markdown]
-# `input_precision="ieee"` asks for true fp32 products. Without it a GPU rounds fp32 inputs to 10 bits before it multiplies (TF32), which the interpreter does not imitate. For bf16 it changes nothing.
+# `p` is fp32, as all softmax arithmetic is, and the values may be bf16. A product wants both factors in one type, so `p.to(V2.dtype)` rounds the weights before they meet V2. With fp32 values it does nothing; without it the kernel does not compile for bf16.
 
 # %% [markdown]
 # ## Step 2: tiles of second keys
 #
-# More second keys than a tile holds. The three running numbers of chapter 06 come in: *m*, *l* and *acc*, one of each for every row. Lines with + are new.
+# More second keys than a tile holds. The three running numbers of chapter 06 come in: *m*, *l* and *acc*, one of each for every row. Lines with + are new or have moved into the loop.
 
 # %%
 show_diff(steps.step1_kernel, steps.step2_kernel)
@@ -128,6 +130,9 @@ print("step 3 equals step 2 with one first key:", torch.equal(steps.step3(*x), s
 order.reveal("over k")
 
 # %% [markdown]
+# With k outside, a tile is loaded and all first keys pass by. With j outside, every tile would be loaded once more for every first key: 1 + 40 / 16 tiles become 5 times as many here.
+
+# %% [markdown]
 # ## Step 4: windows and edges
 #
 # Now a sequence. Query *i* sees `i - w1 < j <= i` and `i - w2 < k <= i`. Two things follow. The loops run over what *some* row of the program sees; and a mask says what *each* row sees. `-1e30` earns its keep here: a row that
@@ -156,8 +161,13 @@ for S, w1, w2 in ((1, 1, 1), (15, 3, 4), (33, 3, 18), (17, 30, 2)):
     right = torch.allclose(steps.step4(*x, w1, w2), found, atol=1e-5)
     print(f"S = {S:2d}, windows {w1} x {w2}: step 4 equals the reference {right}")
 
+# %%
+x = sequence(32)
+last = torch.allclose(steps.step4(*x, 32, 32)[-1], steps.step3(*x)[-1], atol=1e-5)
+print("the last query, which sees everything: step 4 equals step 3", last)
+
 # %% [markdown]
-# What does a program load? At S = 20 there are two. With windows 2 x 5, program 1 owns positions 16 to 19: it needs first keys from 15 on and second keys from 12 on. Rows with two numbers are loaded by both programs.
+# What does a program load? At S = 20 there are two. With windows 2 x 5, program 1 owns positions 16 to 19: it needs first keys from 15 on and second keys from 12 on. Rows with two numbers are loaded by both programs, which costs time and does no harm: nobody writes them.
 
 # %%
 x = sequence(20)
@@ -168,7 +178,8 @@ show_accesses(lambda: steps.step4(*x, 2, 5), only=("k1", "k2"))
 #
 # In the paper's model 64 query heads share one pair of key heads, and all of them see the same pairs. So take heads as rows first, and positions only as far as there is room: a row is a head at a position, `r // HEADS` and `r % HEADS`.
 #
-# With 16 heads a program owns one position: no row is masked along *j*, hardly any along *k*, and each row of keys that is loaded serves sixteen queries.
+# With 16 heads a program owns one position: nothing is masked along *j*, along *k* only what the last tile has too many, and each row of keys that is loaded serves sixteen queries. Positions behind the end and heads that do not exist are rows, too: they see nothing, and
+# `tl.where(..., l, 1.0)` spares them a division by 0 before the store leaves them out.
 
 # %%
 show_diff(steps.step4_kernel, steps.step5_kernel)
@@ -205,12 +216,16 @@ share.reveal(f"{used:.0%}")
 # %% [markdown]
 # ## The real kernel
 #
-# You know its loops. Here is its inner part as it stands in the library. What is new, from top to bottom:
+# You know its two loops. Here they are as they stand in the library. What is new:
 #
-# - batches, strides, biases, documents and determinants come in as arguments and as compile-time switches,
-# - tiles that every row sees whole go through a copy of the loop without masks (`MASKED`),
-# - rows of first keys are fetched one step ahead,
-# - `ONLINE` is the running maximum; without it, a bound stands in for it, and nothing is rescaled. Chapter 10 measures what that is worth.
+# - The function is called twice: first for the tiles that every row sees whole, `MASKED` off, then for the others. `t_lo, t_hi` count tiles; `gap_at, gap` leave out the ones that are done.
+# - Rows of first keys are fetched one step ahead (`j_next`).
+# - `ONLINE` is the running maximum; without it, a bound (`pivot`) stands in for it, and nothing is rescaled. Chapter 10 measures what that is worth.
+
+# %% [markdown]
+# Its helpers:
+#
+# - `load_tile`, `load_row` and `sees` are step 5's loads and masks with strides. `start` is where a row's document begins (a sequence may hold several, which do not see each other); `biases` are numbers added to keys and values; `turns` and `q_back` serve chapter 04's determinants.
 
 # %%
 from simplex_kernels import forward, two_simplicial_attention

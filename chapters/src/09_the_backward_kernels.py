@@ -5,7 +5,7 @@
 #
 # - derive the five gradients of 2-simplicial attention and find the slips in the paper's equations,
 # - say why the backward is several kernels, and what each of them owns,
-# - check a kernel's gradients, up to differences that a computer cannot see.
+# - check a kernel's gradients against autograd, against differences, and against themselves.
 #
 # Chapter 06 said that one number a row is enough to compute any weight anew. Here that number does its work.
 
@@ -28,7 +28,7 @@ torch.set_printoptions(precision=3, sci_mode=False)
 # %% [markdown]
 # ## One picture
 #
-# Under a window of 4, a query sees four first keys, and a first key is seen by four queries. A query's gradient is a sum along its row. A key's gradient is a sum along its column. Programs that walk along rows finish dq; nobody of them can finish dk1.
+# Under a window of 4, a query sees four first keys, and a first key is seen by four queries. A query's gradient is a sum along its row. A key's gradient is a sum along its column. Programs that walk along rows finish dq; none of them can finish dk1.
 
 # %%
 show_figure(
@@ -115,9 +115,10 @@ print("the same delta:", torch.allclose((P * dP).sum((1, 2)), (o * do).sum(-1)[0
 #
 # - `s2 = (q * k1_j) @ K2^T`, and `P = 2^(s2 - lse2)`, final at once, nothing is ever rescaled,
 # - `dP = (do * v1_j) @ V2^T`,
-# - `dq += (dA @ K2) * k1_j`.
-#
-# This is the library's loop:
+# - `dq += (dA @ K2) * k1_j`, times scale at the end.
+
+# %% [markdown]
+# P must be 0 where a row does not see a pair: a lane of zeros has s2 = 0, and 2^(0 - lse2) is not 0 but may be infinite. In the library's loop, below, `pivot` is infinite there. `start`, `gap` and `turns` are those of chapter 08; the caller multiplies by scale.
 
 # %%
 show_source(backward_query._sweep)
@@ -156,21 +157,23 @@ cost.reveal(
 # %% [markdown]
 # Record: `results/kernel_bench.csv`, question *atomics*: bf16, B = 4, S = 2048, 128 heads of 128 channels on one key head, on the card that its rows name. The kernel with atomics is [`one_pass.py`](../simplex_lab/one_pass.py), the fastest of twelve sizes.
 #
-# Twice the time, though it executes one product fewer. (Atomic additions may be one reason, the registers that five gradients need another; the record does not tell them apart.) And its sums are not repeatable: fp32 sums depend on their order, programs come in any order, and after rounding to bf16 one number in some thousands has another last bit on the next run. The library gives the same bits every time.
+# Twice the time, though it executes one product fewer. (Atomic additions may be one reason, the registers that five gradients need another; the record does not tell them apart.) And its sums are not repeatable: fp32 sums depend on their order, programs come in any order, and after rounding to bf16 one number in two to three thousand has another last bit on the next run. The library gives the same bits every time.
 
 # %% [markdown]
 # ## The keys' side
 #
-# How does a key's program get along with four products, not five or six? Fix one first key j and look at what the pair (j, k) is: a key `k1_j * k2_k` and a value `v1_j * v2_k`. For that j, everything is dot-product attention with the tiles
+# With dq done elsewhere, s2, dP and four gradients are left: six products, if each gradient takes one. The library makes four. Fix one first key j and look at what the pair (j, k) is: a key `k1_j * k2_k` and a value `v1_j * v2_k`. For that j, everything is dot-product attention with the tiles
 #
 # $$KK = k1_j * K2, \qquad VV = v1_j * V2$$
 #
 # and its backward has four products: s2, dP, `dKK += dA^T @ Q`, `dVV += P^T @ dO`. When all queries have passed by, both keys' gradients follow from the same tile:
 #
 # $$dk2 \mathrel{+}= dKK * k1_j, \qquad dk1_j = \sum_k dKK * K2$$
+#
+# $$dv2 \mathrel{+}= dVV * v1_j, \qquad dv1_j = \sum_k dVV * V2$$
 
 # %% [markdown]
-# So a program owns a block of first keys and a tile of second keys, and lets the queries pass that see both. Its part of dk1 and dk2 goes to scratch memory that nobody else writes, and a small kernel adds the parts in a fixed order.
+# So a program owns a block of first keys and a tile of second keys, and lets the queries pass that see both. Its parts of the four gradients go to scratch memory that nobody else writes, and a small kernel adds the parts in a fixed order. The inner loop, whose `stat` holds a row's lse2 and delta (the folding behind it and the scale are the caller's):
 
 # %%
 show_source(backward_keys._walk)
@@ -193,8 +196,7 @@ products.reveal(str(len(splits["the paper"])))
 # %% [markdown]
 # ## What is printed, and what is right
 #
-# The paper's equations 10 to 16 contain three slips: 10 and 11 multiply by the logits A where the weights P belong, 15 sums dk2 over i and k instead of i and j, and 14 to 16 leave out the scale. None of them survives a comparison with autograd. Exercise 09.4 lets you find
-# them; do that before you trust anybody's gradients, ours included.
+# The paper's equations 10 to 16 contain three slips, and none of them survives a comparison with autograd. Exercise 09.4 prints the equations and lets you find them. Do that before you trust anybody's gradients, ours included.
 
 # %% [markdown]
 # ## Is it right? Three looks
@@ -217,7 +219,7 @@ for name, g, e in zip(("dq", "dk1", "dk2", "dv1", "dv2"), ours, exact, strict=Tr
     )
 
 # %% [markdown]
-# **Against differences.** `gradcheck` moves each input a little and compares the change of the output with the gradient. That needs fp64, which the interpreter can do and a GPU's kernels here cannot.
+# **Against differences.** `gradcheck` moves the inputs a little and compares the change of the output with the gradient (`fast_mode` along one random direction, not each number by itself). That needs fp64, which the interpreter can do and a GPU's kernels here cannot.
 
 # %%
 if device == "cpu":
@@ -254,7 +256,7 @@ quiz("09")
 # - dA = P (dP - delta), delta = o · do: one number a row replaces a sum over all pairs.
 # - Each gradient keeps one index. A program finishes what it owns; for the rest, compute again or add atomically.
 # - For a fixed j, pairs are plain keys `k1_j * K2`: the keys' side is the backward of dot-product attention, and gives both keys' gradients.
-# - Seven products without atomics beat six with them, and give the same bits every time.
+# - On our record seven products without atomics beat six with them, and they give the same bits every time.
 #
 # **Now do:** `simplex-lab start 09` copies [exercise 09](../exercises/09_the_backward_kernels.ipynb) to your `work/` folder.
 #

@@ -180,7 +180,7 @@ check("07.4", product)
 # **What a pass does not prove.** The precision on a GPU: without `input_precision="ieee"` its tl.dot rounds fp32 to 10 bits, which the interpreter does not.
 
 # %% [markdown]
-# A colleague sums columns by adding one block of rows after the other to the output. On a CPU the sums are right.
+# A colleague sums columns by adding one row after the other to the output. On a CPU the sums are right.
 
 
 # %%
@@ -207,7 +207,7 @@ if device == "cpu":
 # %%
 @triton.jit
 def column_sums_kernel(x_ptr, out_ptr, R, C, BLOCK: tl.constexpr):
-    """Who owns an element of out? Choose the grid below, too."""
+    """Who owns an element of out? Look at the grid below."""
     ### BEGIN SOLUTION
     c = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
     acc = tl.zeros([BLOCK], tl.float32)

@@ -5,7 +5,7 @@
 #
 # <!-- exercise -->
 # Each exercise opens with its *card*: what to write, what goes in and comes out, and a small example. You write the kernel; the function below it launches it,
-# and stays as it is. `D`, `BLOCK` and `SCALE_LOG2`, which is `D ** -0.5 * log2(e)`, are constants of the set-up cell.
+# and stays as it is. `D`, `BLOCK`, `SCALE`, which is `D ** -0.5`, and `SCALE_LOG2`, which is `SCALE * log2(e)`, are constants of the set-up cell.
 #
 # Work in your own copy: `simplex-lab start 09` puts it into `work/`, where no update can touch it. Replace `raise NotImplementedError()`,
 # run the cell, then run the check below it.
@@ -177,13 +177,36 @@ check("09.3", first_key_gradients)
 # **What a pass does not prove.** Anything about three kernels in a row: each of them computes s2, P and dP anew. That is nine products for six useful ones; chapter 09 counts how the library gets along with seven.
 
 # %% [markdown]
-# These are equations 10 to 16 of the paper as they are printed, for a query that sees every pair.
+# These are equations 10 to 16 of the paper as they are printed (in this course's names), for queries that see every pair:
+#
+# $$dv1_{jd} = \sum_{ik} A_{ijk}\, do_{id}\, v2_{kd} \quad (10) \qquad dv2_{kd} = \sum_{ij} A_{ijk}\, do_{id}\, v1_{jd} \quad (11)$$
+#
+# $$dP_{ijk} = \sum_d do_{id}\, v1_{jd}\, v2_{kd} \quad (12) \qquad dA_{ijk} = P_{ijk}(dP_{ijk} - \delta_i) \quad (13)$$
+#
+# $$dk1_{jd} = \sum_{ik} q_{id}\, dA_{ijk}\, k2_{kd} \quad (14) \qquad dk2_{kd} = \sum_{ik} q_{id}\, dA_{ijk}\, k1_{jd} \quad (15)$$
+#
+# $$dq_{id} = \sum_{jk} dA_{ijk}\, k1_{jd}\, k2_{kd} \quad (16)$$
+
 
 # %%
-from simplex_lab.checks.chapter09 import printed
-from simplex_lab.show import show_source
+def printed(q, k1, k2, v1, v2, do):
+    A = torch.einsum("id,jd,kd->ijk", q, k1, k2) * q.shape[1] ** -0.5
+    P = A.flatten(1).softmax(1).view_as(A)
+    dP = torch.einsum("id,jd,kd->ijk", do, v1, v2)
+    dA = P * (dP - (P * dP).sum((1, 2), keepdim=True))
+    dv1 = torch.einsum("ijk,id,kd->jd", A, do, v2)
+    dv2 = torch.einsum("ijk,id,jd->kd", A, do, v1)
+    dk1 = torch.einsum("ijk,id,kd->jd", dA, q, k2)
+    dk2 = torch.einsum("ijk,id,kd->jd", dA, q, k1)  # k1 lies where k2 should: the index j is free
+    dq = torch.einsum("ijk,jd,kd->id", dA, k1, k2)
+    return torch.stack([dq, dk1, dk2, dv1, dv2])
 
 
+# %% [markdown]
+# And this is what autograd says:
+
+
+# %%
 def by_autograd(q, k1, k2, v1, v2, do):
     leaves = [x.clone().requires_grad_() for x in (q, k1, k2, v1, v2)]
     A = torch.einsum("id,jd,kd->ijk", *leaves[:3]) * q.shape[1] ** -0.5
