@@ -151,7 +151,7 @@ def ladder(rows: list[Mapping]) -> Figure:
             gains.plot([hand, found], [y, y], color=colour, lw=1)
             gains.plot(found, y, "o", color=colour, ms=9)
             gains.plot(hand, y, **by_hand)
-            for x, gain in ((5.2, hand), (7.6, found)):
+            for x, gain in ((7.4, hand), (12, found)):
                 gains.text(x, y, f"{gain:.1f}", va="center", fontsize=9.5)
     for ax in (times, gains):
         ax.set_xscale("log")
@@ -162,9 +162,9 @@ def ladder(rows: list[Mapping]) -> Figure:
     times.set_ylim(len(rungs) - 0.5, -0.5)
     times.set_xlim(1.2, 60)
     times.set_xlabel("forward (ms, log)")
-    gains.text(5.2, 0, "by\nhand", va="center", fontsize=9)
-    gains.text(7.6, 0, "re-\ncorded", va="center", fontsize=9)
-    gains.set_xlim(0.9, 11)
+    gains.text(7.4, 0, "by\nhand", va="center", fontsize=9)
+    gains.text(12, 0, "re-\ncorded", va="center", fontsize=9)
+    gains.set_xlim(0.9, 19)
     gains.set_xticks([1, 2, 4])
     gains.axvline(1, **plots.REFERENCE)
     gains.set_xlabel("gain over the rung above (log)")

@@ -10,7 +10,7 @@ from nbclient import NotebookClient
 
 from simplex_lab import checks
 from simplex_lab.checks import call, memory, progress, report
-from simplex_lab.checks.card import card, show
+from simplex_lab.checks.card import card, show, trimmed
 from simplex_lab.checks.spec import Case, chapters, exercises
 from simplex_lab.windows import visible_pairs
 
@@ -283,7 +283,9 @@ def test_a_card_states_the_contract_and_a_true_example(id):
     exec("\n".join(line for line in code.splitlines() if not line.startswith("out = ")), scope)
     given = [scope[a.name] for a in exercise.arguments if a.name != exercise.writes]
     answer = exercise.answer(*given)
-    assert show(answer.double() if answer.is_floating_point() else answer) in text
+    kept, cut = trimmed(answer.double() if answer.is_floating_point() else answer)
+    assert show(kept) in text
+    assert (f"followed by {cut} zeros in each row" in text) == bool(cut)
 
 
 @pytest.mark.parametrize("id", ALL)

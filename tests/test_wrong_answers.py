@@ -11,6 +11,7 @@ import jupytext
 import pytest
 
 from simplex_lab import checks, tracer
+from simplex_lab.checks import report
 from simplex_lab.checks.spec import chapters, exercises
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -60,6 +61,7 @@ def test_a_wrong_answer_is_named(path):
     assert not result.passed
     assert (result.rung, result.diagnosis) == (told["rung"], told["diagnosis"]), (result.where, result.worst, result.says)
     assert time.process_time() - start < SECONDS_WRONG
+    assert report.as_text(result, 3).count("\n") >= 2
 
 
 @pytest.mark.parametrize("id", ALL)

@@ -130,7 +130,7 @@ print("step 3 equals step 2 with one first key:", torch.equal(steps.step3(*x), s
 order.reveal("over k")
 
 # %% [markdown]
-# With k outside, a tile is loaded and all first keys pass by. With j outside, every tile would be loaded once more for every first key: 1 + 40 / 16 tiles become 5 times as many here.
+# With k outside, a tile is loaded and all first keys pass by. With j outside, each of the three tiles would be loaded once for each of the five first keys.
 
 # %% [markdown]
 # ## Step 4: windows and edges

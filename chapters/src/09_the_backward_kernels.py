@@ -146,17 +146,16 @@ differ = "gradients that differ between two runs"
 for w2_ in (256, 512):
     for arm, name in (("kernels", "the library's kernels"), ("atomics", "one kernel with atomics")):
         ms, share = at[arm, w2_, "backward"], at[arm, w2_, differ]
-        print(
-            f"32 x {w2_}  {name:24s} {ms:6.1f} ms  other bits in a second run: {share:.3%} of the keys' gradients"
-        )
+        print(f"32 x {w2_}  {name:24s} {ms:6.1f} ms  other bits in a second run {share:.3%}")
 ratio = at["atomics", 512, "backward"] / at["kernels", 512, "backward"]
 cost.reveal(
     "twice as much" if 1.7 < ratio < 2.5 else "about the same" if ratio > 0.9 else "less, as 6 : 7"
 )
 
 # %% [markdown]
-# Record: `results/kernel_bench.csv`, question *atomics*: bf16, B = 4, S = 2048, 128 heads of 128 channels on one key head, on the card that its rows name. The kernel with atomics is [`one_pass.py`](../simplex_lab/one_pass.py), the fastest of twelve sizes.
-#
+# Record: `results/kernel_bench.csv`, question *atomics*: bf16, B = 4, S = 2048, 128 heads of 128 channels on one key head, on the card that its rows name; *other bits* is the share of the numbers in the keys' gradients that differ. The kernel with atomics is [`one_pass.py`](../simplex_lab/one_pass.py), the fastest of twelve sizes.
+
+# %% [markdown]
 # Twice the time, though it executes one product fewer. (Atomic additions may be one reason, the registers that five gradients need another; the record does not tell them apart.) And its sums are not repeatable: fp32 sums depend on their order, programs come in any order, and after rounding to bf16 one number in two to three thousand has another last bit on the next run. The library gives the same bits every time.
 
 # %% [markdown]

@@ -19,7 +19,7 @@ def card(id: str) -> str:
         f"{e.objective}\n\n"
         f"Difficulty {level} · about {e.minutes} minutes · can be verified on: {e.verified}\n\n"
         f"| `{signature}` | shape | dtype | promise |\n|---|---|---|---|\n{rows}\n{back}\n\n"
-        f"On this small case\n\n```python\n{_inputs(e)}\n```\n\nit gives\n\n```\n{show(answer(e))}\n```"
+        f"On this small case\n\n```python\n{_inputs(e)}\n```\n\nit gives{_output(answer(e))}"
     )
 
 
@@ -28,6 +28,20 @@ def answer(e: Exercise) -> torch.Tensor:
     args = {n: v.double() if isinstance(v, torch.Tensor) and v.is_floating_point() else v for n, v in e.hand.args.items()}
     value = e.answer(**args)
     return value if isinstance(value, torch.Tensor) else torch.tensor(value)
+
+
+def trimmed(x: torch.Tensor) -> tuple[torch.Tensor, int]:
+    """Without the zeros at the end of all rows, and how many these were: 0 if they are few."""
+    if x.dim() < 2 or not x.is_floating_point():
+        return x, 0
+    used = [n for n in range(x.shape[-1]) if x[..., n].any()]
+    cut = x.shape[-1] - (used[-1] + 1 if used else 1)
+    return (x[..., :-cut], cut) if cut >= 8 else (x, 0)
+
+
+def _output(x: torch.Tensor) -> str:
+    kept, cut = trimmed(x)
+    return (f", followed by {cut} zeros in each row," if cut else "") + f"\n\n```\n{show(kept)}\n```"
 
 
 def show(x: torch.Tensor) -> str:
@@ -52,10 +66,13 @@ def _inputs(e: Exercise) -> str:
     out = []
     for name, value in e.hand.args.items():
         if isinstance(value, torch.Tensor):
-            text = show(value).replace("\n", "\n" + " " * (len(name) + 3 + len("torch.tensor(")))
-            out.append(f"{name} = torch.tensor({text})")
+            kept, cut = trimmed(value)
+            made = f"{name} = " + ("pad(" if cut else "") + "torch.tensor("
+            text = show(kept).replace("\n", "\n" + " " * len(made))
+            out.append(f"{made}{text})" + (f", (0, {cut}))" if cut else ""))
         else:
             out.append(f"{name} = {value!r}")
     if e.writes:
         out.append(f"{e.writes} = torch.full({tuple(answer(e).shape)}, torch.nan)")
-    return "\n".join(out)
+    padded = any("pad(" in line for line in out)
+    return "\n".join(["pad = torch.nn.functional.pad  # zeros behind"] * padded + out)

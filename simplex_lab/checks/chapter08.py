@@ -189,7 +189,7 @@ def _hand_rows(rows):
 
 
 HAND = Case(
-    "Q=1, n1=2, n2=3, D=16; channels that are not shown are 0",
+    "Q=1, n1=2, n2=3, D=16",
     {
         "q": _hand_rows([[4.0]]),
         "k1": _hand_rows([[1.0], [0.0]]),
@@ -556,7 +556,7 @@ EXERCISES = (
         writes="out",
         kernel=True,
         layout="contiguous",
-        hand=Case("S=3, D=16, w1=2, w2=2; channels that are not shown are 0", HAND_SEQUENCE),
+        hand=Case("S=3, D=16, w1=2, w2=2", HAND_SEQUENCE),
         cases=lambda gen: [_sequence(gen, *s) for s in ((1, 1, 1), (15, 2, 4), (16, 1, 20), (33, 1, 17), (17, 2, 17), (6, 20, 2))],
         large=lambda gen: _sequence(gen, 256, 16, 64),
         answer=_windows,
@@ -593,11 +593,11 @@ EXERCISES = (
             *W,
             Argument("out", "S, H, D", "float", "holds NaN at first"),
         ),
-        returns=Argument("out", "S, H, D", "float", "as in 08.4, for each head"),
+        returns=Argument("out", "S, H, D", "float", "2-simplicial attention under both windows, for each head"),
         writes="out",
         kernel=True,
         layout="contiguous",
-        hand=Case("S=3, H=1, D=16, w1=2, w2=2; channels that are not shown are 0", HAND_SEQUENCE | {"q": HAND_SEQUENCE["q"][:, None]}),
+        hand=Case("S=3, H=1, D=16, w1=2, w2=2", HAND_SEQUENCE | {"q": HAND_SEQUENCE["q"][:, None]}),
         cases=lambda gen: [
             _sequence(gen, *s) for s in ((1, 1, 1, 2), (2, 2, 1, 16), (16, 1, 20, 1), (20, 1, 17, 2), (19, 2, 3, 1), (3, 3, 2, 3))
         ],

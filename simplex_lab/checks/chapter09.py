@@ -255,7 +255,7 @@ def _hand_rows(rows):
 
 
 HAND = Case(
-    "S=2, D=16, w1=2, w2=1; channels that are not shown are 0",
+    "S=2, D=16, w1=2, w2=1",
     _with_forward(
         _hand_rows([[4.0], [4.0]]),
         _hand_rows([[0.0, 1.0], [math.log(3), 0.0]]),

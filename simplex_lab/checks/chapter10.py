@@ -206,7 +206,7 @@ EXERCISES = (
         kernel=True,
         layout="contiguous",
         hand=Case(
-            "S=2, D=16, w1=2, w2=1; channels that are not shown are 0",
+            "S=2, D=16, w1=2, w2=1",
             _with_bound(
                 _hand_rows([[4.0], [4.0]]),
                 _hand_rows([[0.0], [math.log(4)]]),
@@ -307,11 +307,11 @@ EXERCISES = (
         difficulty=3,
         minutes=30,
         arguments=(*SEQUENCE, Argument("out", "S, H, D", "float", "holds NaN at first")),
-        returns=Argument("out", "S, H, D", "float", "as in 08.5"),
+        returns=Argument("out", "S, H, D", "float", "2-simplicial attention under both windows, for each head"),
         writes="out",
         kernel=True,
         layout="contiguous",
-        hand=Case("S=3, H=1, D=16, w1=2, w2=2; channels that are not shown are 0", HAND_SEQUENCE | {"q": HAND_SEQUENCE["q"][:, None]}),
+        hand=Case("S=3, H=1, D=16, w1=2, w2=2", HAND_SEQUENCE | {"q": HAND_SEQUENCE["q"][:, None]}),
         cases=lambda gen: [
             _sequence(gen, *s) for s in ((1, 1, 1, 2), (2, 2, 1, 8), (17, 1, 20, 1), (20, 1, 17, 2), (19, 2, 3, 1), (5, 3, 2, 3))
         ],

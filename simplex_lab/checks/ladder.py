@@ -164,7 +164,7 @@ class Climb:
 
     def half(self, case: Case) -> None:
         """A kernel in the interpreter: once in fp16, which tells of products that mix types, as bf16 would on a GPU."""
-        low = on(case, "cpu", torch.float16)
+        low = replace(on(case, "cpu", torch.float16), label=f"{case.label}, fp16")
         expected, eager = self.expected(low), self.exercise.answer(**low.args).double()
         outcome = call(self.exercise, self.fn, low, expected)
         if outcome.trouble:

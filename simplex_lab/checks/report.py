@@ -27,7 +27,9 @@ RUNGS = {
     "tiles": "one tile at a time",
     "memory": "stays inside its memory",
     "access": "what the kernel touches",
+    "fp16": "the same in fp16, as bf16 on a GPU would be",
     "gpu": "the same again on the GPU",
+    "bf16": "the same in bf16 on the GPU",
 }
 
 
@@ -50,7 +52,7 @@ def lines(result: Result, hints_left: int) -> list[tuple[str, str]]:
         found.append(("inputs", result.inputs))
     if result.worst:
         found.append(("worst", result.worst))
-    if result.wrong is not None and result.wrong.dim():
+    if result.wrong is not None and result.wrong.dim() and len(rows_of(result)[1]) > 1:
         found.append(("where", strip(result)))
     if result.says:
         found.append(("looks like" if result.worst else "saw", result.says))

@@ -197,7 +197,7 @@ def printed(q, k1, k2, v1, v2, do):
     dv1 = torch.einsum("ijk,id,kd->jd", A, do, v2)
     dv2 = torch.einsum("ijk,id,jd->kd", A, do, v1)
     dk1 = torch.einsum("ijk,id,kd->jd", dA, q, k2)
-    dk2 = torch.einsum("ijk,id,kd->jd", dA, q, k1)  # k1 lies where k2 should: the index j is free
+    dk2 = torch.einsum("ijk,id,kd->jd", dA, q, k1)
     dq = torch.einsum("ijk,jd,kd->id", dA, k1, k2)
     return torch.stack([dq, dk1, dk2, dv1, dv2])
 
