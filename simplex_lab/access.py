@@ -176,6 +176,8 @@ def _asks_outside(a: Access) -> str:
         return "that is in front of the tensor: which index is negative for the first programs?"
     if not a.region.dense and high <= a.region.elements.max():
         return "these lie between its rows, which are further apart than they are long: which stride does the offset use?"
+    if " and " in a.code:
+        return "`and` between two masks keeps one of them: write `&`, each condition in parentheses"
     if a.active.size == 1 or a.active.all():
         return "nothing masks it there: does the loop, the block or the stride fit the tensor?"
     return "the mask leaves these lanes on: is it the mask that is wrong, or an index or a stride in the offset?"

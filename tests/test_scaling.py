@@ -1,0 +1,124 @@
+"""Power laws: known ones are found again, the paper's tables are refitted, and intervals hold what they promise."""
+
+import numpy as np
+import pytest
+
+from simplex_lab import records, scaling
+
+SIZES = np.geomspace(1e5, 1e8, 6)
+TASKS = ("GSM8k", "MMLU", "MMLU-pro", "MBPP")
+ACTIVE = (1e9, 2e9, 3.5e9)
+
+
+def law(N, alpha, beta, E=0.0):
+    return E + np.exp(-beta - alpha * np.log(N))
+
+
+def published(table, metric, **config):
+    (row,) = (r for r in records.read("published.csv") if (r["name"], r["metric"], r["config"]) == (f"table {table}", metric, config))
+    return row["value"]
+
+
+def losses(model, task):
+    return [published(2, "negative log-likelihood", active=a, model=model, task=task) for a in ACTIVE]
+
+
+@pytest.mark.parametrize(("alpha", "beta"), [(0.1, -1.0), (0.34, -5.0), (0.05, 0.5)])
+def test_a_straight_line_is_found_again(alpha, beta):
+    fit = scaling.straight(SIZES, law(SIZES, alpha, beta))
+    assert (fit.alpha, fit.beta) == (pytest.approx(alpha), pytest.approx(beta))
+    assert fit.r2 == pytest.approx(1)
+    assert fit.loss(1e6) == pytest.approx(law(1e6, alpha, beta))
+
+
+@pytest.mark.parametrize("E", [0.0, 0.5, 1.69])
+def test_an_offset_is_found_again(E):
+    fit = scaling.with_offset(SIZES, law(SIZES, 0.3, -3.0, E))
+    assert fit.E == pytest.approx(E, abs=1e-6)
+    assert fit.alpha == pytest.approx(0.3, abs=1e-6)
+
+
+def test_an_offset_that_is_left_out_makes_the_slope_smaller():
+    L = law(SIZES, 0.3, -3.0, 1.0)
+    assert scaling.straight(SIZES, L).alpha < 0.2 < scaling.with_offset(SIZES, L).alpha
+
+
+def test_one_bad_point_hardly_moves_the_robust_fit():
+    N = np.geomspace(1e5, 1e8, 9)
+    L = law(N, 0.3, -3.0, 1.0)
+    L[4] *= 1.2
+    assert scaling.with_offset(N, L).alpha == pytest.approx(0.3, abs=0.03)
+
+
+@pytest.mark.parametrize(
+    ("model", "alphas"),
+    [("Transformer", (0.1311, 0.1160, 0.0832, 0.1588)), ("2-simplicial", (0.1558, 0.1264, 0.1002, 0.1702))],
+)
+def test_the_papers_table_2_refitted_at_its_nominal_sizes(model, alphas):
+    assert [round(scaling.straight(ACTIVE, losses(model, task)).alpha, 4) for task in TASKS] == list(alphas)
+
+
+def test_with_three_points_the_arms_intervals_overlap():
+    """One degree of freedom: Student's factor is 12.7."""
+    for task in TASKS:
+        (_, high), (low, _) = (scaling.alpha_interval(ACTIVE, losses(m, task)) for m in ("Transformer", "2-simplicial"))
+        assert low < high
+    low, high = scaling.alpha_interval(ACTIVE, losses("2-simplicial", "GSM8k"))
+    assert (low + high) / 2 == pytest.approx(0.156, abs=5e-4)
+    assert (high - low) / 2 == pytest.approx(0.090, abs=5e-4)
+
+
+@pytest.mark.parametrize(("model", "low", "high"), [("Transformer", 1.82e9, 1.85e9), ("2-simplicial", 2.00e9, 2.02e9)])
+def test_published_lines_imply_a_mean_size_for_each_arm(model, low, high):
+    for task in TASKS:
+        a, b = (published(3, name, model=model, task=task) for name in ("alpha", "beta"))
+        assert low < scaling.implied_mean_size(a, b, losses(model, task)) < high
+
+
+@pytest.mark.parametrize(("model", "sizes"), [("Transformer", (1.01, 1.91, 3.21)), ("2-simplicial", (1.10, 2.08, 3.51))])
+def test_implied_sizes_reproduce_the_published_slopes(model, sizes):
+    alphas, betas = ([published(3, name, model=model, task=t) for t in TASKS] for name in ("alpha", "beta"))
+    N = scaling.implied_sizes([losses(model, t) for t in TASKS], alphas, betas)
+    assert N / 1e9 == pytest.approx(sizes, abs=0.03)
+    for task, alpha in zip(TASKS, alphas, strict=True):
+        assert scaling.straight(N, losses(model, task)).alpha == pytest.approx(alpha, abs=3e-4)
+
+
+def test_an_interval_from_t_covers_as_often_as_it_says():
+    random = np.random.default_rng(0)
+    hits = 0
+    for _ in range(400):
+        low, high = scaling.alpha_interval(SIZES, law(SIZES, 0.2, -2.0) * np.exp(0.02 * random.standard_normal(len(SIZES))))
+        hits += low < 0.2 < high
+    assert 0.92 < hits / 400 < 0.98
+
+
+def test_the_bootstrap_sees_the_spread_of_seeds():
+    random = np.random.default_rng(1)
+    calm, wild = ({N: law(N, 0.2, -2.0) * np.exp(noise * random.standard_normal(5)) for N in SIZES} for noise in (1e-3, 1e-1))
+    narrow, wide = (np.ptp(scaling.interval(scaling.bootstrap(runs, draws=200))) for runs in (calm, wild))
+    assert 20 * narrow < wide
+    low, high = scaling.interval(scaling.bootstrap(wild, draws=200))
+    assert low < 0.2 < high
+    assert np.array_equal(scaling.bootstrap(calm, draws=20, seed=3), scaling.bootstrap(calm, draws=20, seed=3))
+
+
+@pytest.mark.parametrize(
+    ("N", "L", "words"),
+    [
+        ((1e6, 1e7), (1.0,), "equal length"),
+        ((1e6, -1e7), (1.0, 0.9), "positive"),
+        ((1e6, 1e7), (1.0, float("nan")), "positive and finite"),
+        ((1e6, 1e6), (1.0, 0.9), "at least 2"),
+    ],
+)
+def test_what_has_no_slope_is_refused(N, L, words):
+    with pytest.raises(ValueError, match=words):
+        scaling.straight(N, L)
+
+
+def test_too_few_points_are_refused():
+    with pytest.raises(ValueError, match="at least 3"):
+        scaling.with_offset((1e6, 1e7), (1.0, 0.9))
+    with pytest.raises(ValueError, match="at least 3"):
+        scaling.alpha_interval((1e6, 1e7), (1.0, 0.9))
