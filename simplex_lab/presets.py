@@ -104,8 +104,10 @@ def runs(preset: str, seeds: int) -> Iterator[tuple[str | tuple[str, str], Train
 
 
 def sizes(task: Match | WindowBits | Composition) -> dict:
-    """The numbers that name a task in a record."""
-    return {name: value for name, value in asdict(task).items() if name not in ("order", "distinct", "causal")}
+    """The numbers that name a task in a record; two hops are what a composition has unless it says so."""
+    return {
+        name: value for name, value in asdict(task).items() if name not in ("order", "distinct", "causal") and (name, value) != ("hops", 2)
+    }
 
 
 def record(preset: str, seeds: int, out: str | None = None, say=print) -> str:

@@ -1,8 +1,9 @@
-"""Tasks with exact labels: Match2 (is there a partner?), Match3 (a pair of partners?), parity and majority of bits, relations.
+"""Tasks with exact labels: Match2 and Match3, sums modulo a number, parity and majority of bits, relations and functions in a row.
 
 Sources: Match2 and Match3 are those of Sanford et al. 2023, *Representational Strengths and Limitations of Transformers*. "Distinct" and
 "repeats allowed" are two different tasks, and so are "causal" and "anywhere": the switches name which one you mean. Parity in a window with
-majority as its control follows HOMA (arXiv:2603.11133), relation composition Kozachinskiy et al. 2025 (arXiv:2501.19215).
+majority as its control follows HOMA (arXiv:2603.11133), relation and function composition Kozachinskiy et al. 2025 (arXiv:2501.19215).
+Each task has a control that pairs of tokens decide: Match2, a sum of two, a majority, one hop instead of two.
 """
 
 from __future__ import annotations
@@ -44,8 +45,22 @@ def match3_partners(x: Int[Tensor, " S"], i: int, modulus: int) -> list[tuple[in
     return [(j, k) for j in range(i) for k in range(j + 1, i) if (x[i] + x[j] + x[k]).item() % modulus == 0]
 
 
+class Task:
+    """What all tasks share. A task has ``n`` tokens a sequence, a ``vocabulary``, ``classes`` of labels, and draws labelled sequences."""
+
+    classes = 2
+
+    def held_out(self, batch: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Sequences to judge by: drawn like the others, unless a task keeps data apart."""
+        return self.sample(batch, generator)
+
+    def guess_accuracy(self, sequences: int = 4096, seed: int = 0) -> float:
+        """Accuracy of the best guess that looks at the position alone."""
+        return best_guess(self.held_out(sequences, torch.Generator().manual_seed(seed))[1].long())
+
+
 @dataclass(frozen=True)
-class Match:
+class Match(Task):
     """Sequences of ``n`` uniform tokens below ``modulus``, with a Match2 (``order=2``) or Match3 (``order=3``) label at each position."""
 
     order: int
@@ -73,19 +88,49 @@ class Match:
         x = torch.randint(self.modulus, (batch, self.n), generator=generator)
         return x, self.labels(x)
 
-    def guess_accuracy(self, sequences: int = 4096, seed: int = 0) -> float:
-        return best_guess(self.sample(sequences, torch.Generator().manual_seed(seed))[1].long())
-
 
 def best_guess(y: Int[Tensor, "B n"]) -> float:
-    """Accuracy of the best guess that looks at the position alone: the more frequent label of each position that is asked."""
+    """Accuracy of the best guess that looks at the position alone: the most frequent label of each position that is asked."""
     asked = y != NO_LABEL
-    ones = ((y == 1) & asked).double().sum(0)
-    return (torch.maximum(ones, asked.double().sum(0) - ones).sum() / asked.sum()).item()
+    counts = torch.stack([(y == label).sum(0) for label in range(int(y.max()) + 1)])
+    return (counts.amax(0).sum() / asked.sum()).item()
 
 
 @dataclass(frozen=True)
-class WindowBits:
+class ModularSum(Task):
+    """``n`` uniform tokens below ``modulus``; the label of a position is the sum of the last ``terms`` tokens, modulo ``modulus``.
+
+    Positions with fewer tokens behind them are not asked. Three terms make a genuine triple, two are the control.
+    """
+
+    n: int
+    modulus: int
+    terms: int = 3
+
+    def __post_init__(self):
+        if not (1 <= self.terms <= self.n and self.modulus >= 2):
+            raise ValueError(f"n={self.n}, modulus={self.modulus}, terms={self.terms}: need 1 <= terms <= n and modulus >= 2")
+
+    @property
+    def vocabulary(self) -> int:
+        return self.modulus
+
+    @property
+    def classes(self) -> int:
+        return self.modulus
+
+    def labels(self, x: Int[Tensor, "B n"]) -> Int[Tensor, "B n"]:
+        y = x.unfold(1, self.terms, 1).sum(-1) % self.modulus
+        return torch.nn.functional.pad(y, (self.terms - 1, 0), value=NO_LABEL)
+
+    def sample(self, batch: int, generator: torch.Generator) -> tuple[Int[Tensor, "B n"], Int[Tensor, "B n"]]:
+        """Draw ``batch`` sequences and their labels."""
+        x = torch.randint(self.modulus, (batch, self.n), generator=generator)
+        return x, self.labels(x)
+
+
+@dataclass(frozen=True)
+class WindowBits(Task):
     """``n`` random bits; the label of a position is the parity or the majority of the last ``span`` bits, its own included.
 
     Positions with fewer than ``span`` bits behind them are not asked.
@@ -115,13 +160,12 @@ class WindowBits:
         x = torch.randint(2, (batch, self.n), generator=generator)
         return x, self.labels(x)
 
-    def guess_accuracy(self, sequences: int = 4096, seed: int = 0) -> float:
-        return best_guess(self.sample(sequences, torch.Generator().manual_seed(seed))[1])
-
 
 @dataclass(frozen=True)
-class Composition:
+class Composition(Task):
     """First ``edges`` arrows between ``elements`` things, each a token, then ``queries`` pairs: is there a ``z`` with ``x -> z -> y``?
+
+    With ``hops=1``, the control: is there an arrow ``x -> y``?
 
     An arrow ``a -> b`` is the token ``a * elements + b``, the query ``(x, y)`` is the token ``elements**2 + x * elements + y``. Only
     queries have labels.
@@ -130,6 +174,11 @@ class Composition:
     elements: int
     edges: int
     queries: int
+    hops: int = 2
+
+    def __post_init__(self):
+        if self.hops not in (1, 2):
+            raise ValueError(f"hops={self.hops}: 2, or 1 for the control")
 
     @property
     def n(self) -> int:
@@ -142,7 +191,7 @@ class Composition:
     def labels(self, x: Int[Tensor, "B n"]) -> Int[Tensor, "B n"]:
         B, E = x.shape[0], self.elements
         there = torch.zeros(B, E * E).scatter(1, x[:, : self.edges], 1.0).view(B, E, E)
-        reached = ((there @ there) > 0).long().flatten(1)
+        reached = ((there @ there if self.hops == 2 else there) > 0).long().flatten(1)
         y = torch.full_like(x, NO_LABEL)
         y[:, self.edges :] = reached.gather(1, x[:, self.edges :] - E * E)
         return y
@@ -153,5 +202,50 @@ class Composition:
         pairs[:, self.edges :] += self.elements**2
         return pairs, self.labels(pairs)
 
-    def guess_accuracy(self, sequences: int = 4096, seed: int = 0) -> float:
-        return best_guess(self.sample(sequences, torch.Generator().manual_seed(seed))[1])
+
+@dataclass(frozen=True)
+class FunctionComposition(Task):
+    """The values of two functions f and g on ``elements`` things, shuffled, then ``queries`` things x: what is g(f(x))?
+
+    ``f(a) = b`` is the token ``a * elements + b``, ``g(a) = b`` lies ``elements**2`` behind it, and the query x behind both. Only queries
+    have labels. With ``hops=1``, the control: what is f(x)?
+    """
+
+    elements: int
+    queries: int
+    hops: int = 2
+
+    def __post_init__(self):
+        if self.hops not in (1, 2):
+            raise ValueError(f"hops={self.hops}: 2, or 1 for the control")
+
+    @property
+    def n(self) -> int:
+        return 2 * self.elements + self.queries
+
+    @property
+    def vocabulary(self) -> int:
+        return 2 * self.elements**2 + self.elements
+
+    @property
+    def classes(self) -> int:
+        return self.elements
+
+    def labels(self, x: Int[Tensor, "B n"]) -> Int[Tensor, "B n"]:
+        E = self.elements
+        told, asked = x[:, : 2 * E].sort(1).values, x[:, 2 * E :] - 2 * E * E  # sorted: f(0), ..., f(E - 1), g(0), ...
+        f, g = told[:, :E] % E, told[:, E:] % E
+        answer = f.gather(1, asked)
+        y = torch.full_like(x, NO_LABEL)
+        y[:, 2 * E :] = g.gather(1, answer) if self.hops == 2 else answer
+        return y
+
+    def sample(self, batch: int, generator: torch.Generator) -> tuple[Int[Tensor, "B n"], Int[Tensor, "B n"]]:
+        """Draw ``batch`` sequences and their labels."""
+        E = self.elements
+        values = torch.randint(E, (batch, 2 * E), generator=generator)
+        told = torch.arange(2 * E) * E + values
+        told = told.gather(1, torch.rand(batch, 2 * E, generator=generator).argsort(1))
+        asked = 2 * E * E + torch.randint(E, (batch, self.queries), generator=generator)
+        x = torch.cat([told, asked], 1)
+        return x, self.labels(x)

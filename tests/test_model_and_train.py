@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from simplex_lab import presets, records
-from simplex_lab.model import Attention, Model, ModelConfig, match_parameters, parameter_count
+from simplex_lab.model import Attention, Model, ModelConfig, every, match_parameters, parameter_count
 from simplex_lab.tasks import NO_LABEL, Match
 from simplex_lab.train import History, TrainConfig, accuracy, train
 
@@ -75,9 +75,131 @@ def test_w1_bounds_the_first_value_and_w2_the_second():
         assert (gap > 1e-6).nonzero().flatten().tolist() == moved
 
 
+@pytest.mark.parametrize(("nth", "first", "at"), [(4, 0, [0, 4]), (4, 3, [3, 7]), (1, 0, list(range(8))), (8, 5, [5])])
+def test_every_nth_layer_is_2_simplicial(nth, first, at):
+    layers = every(nth, 8, first=first)
+    assert [n for n, kind in enumerate(layers) if kind == "simplicial"] == at
+    assert len(layers) == 8
+
+
+def test_shared_key_heads_are_the_same_keys_for_their_query_heads():
+    """Four query heads on two key heads equal four on four whose projections repeat."""
+    torch.manual_seed(0)
+    for kind, n in (("dot", 3), ("simplicial", 5)):
+        few = Attention(replace(SMALL, width=32, heads=4, key_heads=2), kind)
+        many = Attention(replace(SMALL, width=32, heads=4), kind)
+        q, *keys = few.inputs.weight.data.view(-1, 8, 32).split((4, *(n - 1) * (2,)))
+        many.inputs.weight.data = torch.cat([q, *(k.repeat_interleave(2, 0) for k in keys)]).flatten(0, 1)
+        many.output.weight.data = few.output.weight.data
+        x = torch.randn(2, 6, 32)
+        assert torch.allclose(few(x), many(x), atol=1e-6)
+
+
+def shifted(config, kind):
+    """How far apart are the last outputs of a sequence and of the same one behind three other tokens, in a window of 3?"""
+    torch.manual_seed(1)
+    attention = Attention(replace(config, w1=3, w2=3), kind)
+    x, front = torch.randn(1, 5, config.width), torch.randn(1, 3, config.width)
+    return (attention(x)[:, -1] - attention(torch.cat([front, x], 1))[:, -1]).abs().max().item()
+
+
+def test_rope_depends_on_distances_and_tells_order():
+    rope = replace(SMALL, width=24, heads=2, positions="rope")
+    assert shifted(rope, "dot") < 1e-5
+    assert shifted(replace(rope, logits="determinant"), "simplicial") < 1e-5
+    torch.manual_seed(2)
+    x = torch.randn(1, 5, 24)
+    swapped = x[:, [1, 0, 2, 3, 4]]
+    for config, kind, told in (
+        (rope, "dot", True),
+        (replace(rope, logits="determinant"), "simplicial", True),
+        (rope, "simplicial", False),
+        (replace(rope, positions="learned"), "dot", False),
+    ):
+        attention = Attention(config, kind)
+        assert ((attention(x)[:, -1] - attention(swapped)[:, -1]).abs().max() > 1e-4) == told, (config, kind)
+
+
+def test_rope_has_no_position_vectors():
+    assert parameter_count(replace(SMALL, positions="rope", width=16)) == parameter_count(SMALL) - SMALL.length * SMALL.width
+
+
+@pytest.mark.parametrize("kind", ["dot", "simplicial"])
+def test_qk_norm_bounds_the_logits(kind):
+    torch.manual_seed(0)
+    attention = Attention(replace(SMALL, qk_norm=True), kind)
+    x = torch.randn(1, 5, 16)
+    before = attention(x)
+    D, heads = 8, 2
+    keys = attention.inputs.weight.data.view(-1, heads, D, 16)
+    keys[: 2 if kind == "dot" else 3] *= 50
+    assert torch.allclose(attention(x), before, atol=1e-4)
+
+
+def test_a_value_bias_of_one_lets_plain_v1_through():
+    """v2 = 0: without the bias nothing passes, with it the weighted sum of v1 does."""
+    torch.manual_seed(0)
+    x = torch.randn(1, 5, 16)
+    for bias, passes in ((0.0, False), (1.0, True)):
+        attention = Attention(replace(SMALL, v2_bias=bias), "simplicial")
+        attention.inputs.weight.data.view(5, 16, 16)[4] = 0
+        assert (attention(x).abs().max() > 1e-3) == passes
+
+
+def test_the_skip_brings_the_embedding_to_2_simplicial_layers_alone():
+    torch.manual_seed(0)
+    tokens = torch.randint(4, (2, 5))
+    for layers, differs in ((("dot", "dot"), False), (("dot", "simplicial"), True)):
+        with_skip, without = (Model(replace(SMALL, layers=layers, skip=skip)) for skip in (True, False))
+        without.load_state_dict(with_skip.state_dict())
+        assert ((with_skip(tokens) - without(tokens)).abs().max() > 1e-4) == differs
+
+
+def test_a_residual_of_zero_leaves_the_embedding():
+    torch.manual_seed(0)
+    model, tokens = Model(replace(SMALL, layers=("dot", "simplicial"), residual=0.0)), torch.randint(4, (2, 5))
+    plain = model.head(model.norm(model.embedding(tokens) + model.position))
+    assert torch.allclose(model(tokens), plain)
+
+
+OPTIONS = {
+    "plain": {},
+    "windows": {"w1": 3, "w2": 5},
+    "groups": {"key_heads": 1},
+    "biases": {"k2_bias": 0.25, "v2_bias": 1.0},
+    "norms": {"qk_norm": True, "output_norm": True},
+    "determinant": {"logits": "determinant", "positions": "rope"},
+}
+
+
+@pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
+def test_kernels_and_pytorch_give_the_same_model(options):
+    """In Triton's interpreter here, on a GPU there: logits and gradients of a dot and a 2-simplicial layer."""
+    config = replace(SMALL, layers=("simplicial", "dot"), width=32, heads=2, length=7, **options)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    torch.manual_seed(0)
+    by_pytorch = Model(config, "pytorch").to(device)
+    by_kernels = Model(config, "kernels").to(device)
+    by_kernels.load_state_dict(by_pytorch.state_dict())
+    tokens = torch.randint(4, (2, 7), device=device)
+    one, other = by_pytorch(tokens), by_kernels(tokens)
+    assert torch.allclose(one, other, atol=1e-5)
+    one.square().sum().backward()
+    other.square().sum().backward()
+    for p, q in zip(by_pytorch.parameters(), by_kernels.parameters(), strict=True):
+        assert torch.allclose(p.grad, q.grad, atol=1e-4 * p.grad.abs().max().item() + 1e-6)
+
+
 @pytest.mark.parametrize(
     ("values", "says"),
-    [({"layers": ("dot", "triple")}, r"layers=\('dot', 'triple'\): 'triple'"), ({"heads": 3}, "width=16 .* heads=3")],
+    [
+        ({"layers": ("dot", "triple")}, r"layers=\('dot', 'triple'\): 'triple'"),
+        ({"heads": 3}, "width=16 .* heads=3"),
+        ({"heads": 4, "key_heads": 3}, "heads=4 .* key_heads=3"),
+        ({"positions": "sine"}, "positions='sine'"),
+        ({"logits": "cubic"}, "logits='cubic'"),
+        ({"positions": "rope", "width": 6, "heads": 2}, "odd"),
+    ],
 )
 def test_a_wrong_config_is_named(values, says):
     with pytest.raises(ValueError, match=says):

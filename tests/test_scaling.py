@@ -34,7 +34,7 @@ def test_a_straight_line_is_found_again(alpha, beta):
 @pytest.mark.parametrize("E", [0.0, 0.5, 1.69])
 def test_an_offset_is_found_again(E):
     fit = scaling.with_offset(SIZES, law(SIZES, 0.3, -3.0, E))
-    assert fit.E == pytest.approx(E, abs=1e-6)
+    assert pytest.approx(E, abs=1e-6) == fit.E
     assert fit.alpha == pytest.approx(0.3, abs=1e-6)
 
 
@@ -79,7 +79,7 @@ def test_published_lines_imply_a_mean_size_for_each_arm(model, low, high):
 def test_implied_sizes_reproduce_the_published_slopes(model, sizes):
     alphas, betas = ([published(3, name, model=model, task=t) for t in TASKS] for name in ("alpha", "beta"))
     N = scaling.implied_sizes([losses(model, t) for t in TASKS], alphas, betas)
-    assert N / 1e9 == pytest.approx(sizes, abs=0.03)
+    assert pytest.approx(sizes, abs=0.03) == N / 1e9
     for task, alpha in zip(TASKS, alphas, strict=True):
         assert scaling.straight(N, losses(model, task)).alpha == pytest.approx(alpha, abs=3e-4)
 

@@ -7,7 +7,20 @@ import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from simplex_lab.tasks import NO_LABEL, Composition, Match, WindowBits, best_guess, match2_labels, match3_labels, match3_partners
+from simplex_lab import code_bytes
+from simplex_lab.code_bytes import CodeBytes
+from simplex_lab.tasks import (
+    NO_LABEL,
+    Composition,
+    FunctionComposition,
+    Match,
+    ModularSum,
+    WindowBits,
+    best_guess,
+    match2_labels,
+    match3_labels,
+    match3_partners,
+)
 
 ROWS = st.integers(1, 7).flatmap(lambda S: st.lists(st.lists(st.integers(0, 8), min_size=S, max_size=S), min_size=1, max_size=3))
 MODULI = st.integers(2, 9)
@@ -176,3 +189,81 @@ def test_a_query_is_answered_by_paths_of_two_arrows():
 def test_positions_that_are_not_asked_do_not_count_for_the_guess():
     y = torch.tensor([[NO_LABEL, 1, 0], [NO_LABEL, 1, 1], [NO_LABEL, 0, 1], [NO_LABEL, 1, 1]])
     assert best_guess(y) == 6 / 8
+
+
+# Sums modulo a number
+
+
+@pytest.mark.parametrize(("n", "modulus", "terms"), [(1, 2, 1), (6, 5, 3), (7, 4, 2), (5, 7, 5)])
+def test_a_modular_sum_is_its_definition(n, modulus, terms):
+    x, y = ModularSum(n, modulus, terms).sample(20, torch.Generator().manual_seed(0))
+    for row, labels in zip(x.tolist(), y.tolist(), strict=True):
+        assert labels == [sum(row[i - terms + 1 : i + 1]) % modulus if i >= terms - 1 else NO_LABEL for i in range(n)]
+    assert (int(x.min()), int(x.max())) == (0, modulus - 1)
+
+
+def test_a_sum_of_uniform_tokens_cannot_be_guessed():
+    assert ModularSum(8, 5).guess_accuracy() == pytest.approx(1 / 5, abs=0.02)
+
+
+@pytest.mark.parametrize("values", [{"terms": 9}, {"terms": 0}, {"modulus": 1}])
+def test_sums_that_make_no_sense_are_refused(values):
+    with pytest.raises(ValueError, match="terms="):
+        ModularSum(**{"n": 8, "modulus": 5} | values)
+
+
+# Relations and functions
+
+
+def test_one_hop_asks_for_an_arrow():
+    task = Composition(elements=3, edges=4, queries=5, hops=1)
+    x, y = task.sample(50, torch.Generator().manual_seed(1))
+    for row, labels in zip(x.tolist(), y.tolist(), strict=True):
+        assert labels == [NO_LABEL] * 4 + [int(q - 9 in row[:4]) for q in row[4:]]
+
+
+@pytest.mark.parametrize("hops", [1, 2])
+@pytest.mark.parametrize(("elements", "queries"), [(2, 3), (5, 4)])
+def test_function_composition_is_its_definition(elements, queries, hops):
+    E = elements
+    x, y = FunctionComposition(elements, queries, hops).sample(50, torch.Generator().manual_seed(2))
+    for row, labels in zip(x.tolist(), y.tolist(), strict=True):
+        told, asked = row[: 2 * E], [t - 2 * E * E for t in row[2 * E :]]
+        f = {t // E: t % E for t in told if t < E * E}
+        g = {(t - E * E) // E: t % E for t in told if t >= E * E}
+        assert sorted(f) == sorted(g) == list(range(E))
+        assert labels == [NO_LABEL] * 2 * E + [g[f[a]] if hops == 2 else f[a] for a in asked]
+    assert len({tuple(t // E for t in row[: 2 * E]) for row in x.tolist()}) > 1  # shuffled
+
+
+@pytest.mark.parametrize(("kind", "values"), [(Composition, (3, 4, 5)), (FunctionComposition, (3, 2))])
+def test_more_hops_are_refused(kind, values):
+    with pytest.raises(ValueError, match="hops=3"):
+        kind(*values, hops=3)
+
+
+# Bytes
+
+
+def test_code_is_real_python_and_the_label_is_the_next_byte():
+    x, y = CodeBytes(n=200).sample(4, torch.Generator().manual_seed(0))
+    assert torch.equal(x[:, 1:], y[:, :-1])
+    text = b"".join(path.read_bytes() for path in code_bytes.files("train"))
+    for row, label in zip(x.tolist(), y.tolist(), strict=True):
+        assert bytes([*row, label[-1]]) in text
+    assert b"def " in text
+
+
+def test_validation_files_are_never_trained_on():
+    train, kept = (set(code_bytes.files(split)) for split in ("train", "validation"))
+    assert not train & kept
+    assert 0.05 < len(kept) / len(train | kept) < 0.2
+    held_out = CodeBytes(n=120).held_out(3, torch.Generator().manual_seed(0))[0]
+    text = b"".join(path.read_bytes() for path in sorted(kept))
+    assert all(bytes(row) in text for row in held_out.tolist())
+    assert not any({"test", "tests", "site-packages"} & set(path.parts[:-1]) for path in train | kept)
+
+
+def test_another_split_is_refused():
+    with pytest.raises(ValueError, match="'exam'"):
+        code_bytes.files("exam")
