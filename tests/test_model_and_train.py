@@ -9,7 +9,7 @@ import torch
 
 from simplex_lab import presets, records
 from simplex_lab.model import Attention, Model, ModelConfig, every, match_parameters, parameter_count
-from simplex_lab.tasks import NO_LABEL, Match
+from simplex_lab.tasks import NO_LABEL, Match, Task
 from simplex_lab.train import History, TrainConfig, accuracy, train
 
 TRIPLE, PAIR, PAIRS = "2-simplicial, 1 layer", "dot product, 1 layer", "dot product, 2 layers"
@@ -381,7 +381,7 @@ def test_a_window_bounds_a_dot_product_layer_too():
 
 
 def test_positions_that_are_not_asked_neither_train_nor_count():
-    class Silent:
+    class Silent(Task):
         n, vocabulary = 6, 5
 
         def sample(self, batch, generator):
