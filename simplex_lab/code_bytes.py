@@ -29,9 +29,9 @@ class CodeBytes(Task):
     vocabulary = 256
     classes = 256
 
-    def sample(self, batch: int, generator: torch.Generator) -> tuple[Int[Tensor, "B n"], Int[Tensor, "B n"]]:
+    def sample(self, batch: int, generator: torch.Generator, device="cpu") -> tuple[Int[Tensor, "B n"], Int[Tensor, "B n"]]:
         """Draw ``batch`` pieces of the training files and what follows each byte."""
-        return self._pieces("train", batch, generator)
+        return tuple(t.to(device) for t in self._pieces("train", batch, generator))
 
     def held_out(self, batch: int, generator: torch.Generator) -> tuple[Int[Tensor, "B n"], Int[Tensor, "B n"]]:
         """The same from files that are never trained on."""

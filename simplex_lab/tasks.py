@@ -50,6 +50,11 @@ class Task:
 
     classes = 2
 
+    def sample(self, batch: int, generator: torch.Generator, device: str | torch.device = "cpu") -> tuple[Tensor, Tensor]:
+        """Draw ``batch`` sequences and their labels; the generator's device draws, ``device`` works the labels out."""
+        x = self.draw(batch, generator).to(device)
+        return x, self.labels(x)
+
     def held_out(self, batch: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """Sequences to judge by: drawn like the others, unless a task keeps data apart."""
         return self.sample(batch, generator)
@@ -83,10 +88,8 @@ class Match(Task):
         rule = match2_labels if self.order == 2 else match3_labels
         return rule(x, self.modulus, distinct=self.distinct, causal=self.causal)
 
-    def sample(self, batch: int, generator: torch.Generator) -> tuple[Int[Tensor, "B n"], Bool[Tensor, "B n"]]:
-        """Draw ``batch`` sequences and their labels."""
-        x = torch.randint(self.modulus, (batch, self.n), generator=generator)
-        return x, self.labels(x)
+    def draw(self, batch: int, generator: torch.Generator) -> Int[Tensor, "B n"]:
+        return torch.randint(self.modulus, (batch, self.n), generator=generator)
 
 
 def best_guess(y: Int[Tensor, "B n"]) -> float:
@@ -123,10 +126,8 @@ class ModularSum(Task):
         y = x.unfold(1, self.terms, 1).sum(-1) % self.modulus
         return torch.nn.functional.pad(y, (self.terms - 1, 0), value=NO_LABEL)
 
-    def sample(self, batch: int, generator: torch.Generator) -> tuple[Int[Tensor, "B n"], Int[Tensor, "B n"]]:
-        """Draw ``batch`` sequences and their labels."""
-        x = torch.randint(self.modulus, (batch, self.n), generator=generator)
-        return x, self.labels(x)
+    def draw(self, batch: int, generator: torch.Generator) -> Int[Tensor, "B n"]:
+        return torch.randint(self.modulus, (batch, self.n), generator=generator)
 
 
 @dataclass(frozen=True)
@@ -155,10 +156,8 @@ class WindowBits(Task):
         y = ones % 2 if self.rule == "parity" else (ones > self.span // 2).long()
         return torch.nn.functional.pad(y, (self.span - 1, 0), value=NO_LABEL)
 
-    def sample(self, batch: int, generator: torch.Generator) -> tuple[Int[Tensor, "B n"], Int[Tensor, "B n"]]:
-        """Draw ``batch`` sequences and their labels."""
-        x = torch.randint(2, (batch, self.n), generator=generator)
-        return x, self.labels(x)
+    def draw(self, batch: int, generator: torch.Generator) -> Int[Tensor, "B n"]:
+        return torch.randint(2, (batch, self.n), generator=generator)
 
 
 @dataclass(frozen=True)
@@ -190,17 +189,16 @@ class Composition(Task):
 
     def labels(self, x: Int[Tensor, "B n"]) -> Int[Tensor, "B n"]:
         B, E = x.shape[0], self.elements
-        there = torch.zeros(B, E * E).scatter(1, x[:, : self.edges], 1.0).view(B, E, E)
+        there = torch.zeros(B, E * E, device=x.device).scatter(1, x[:, : self.edges], 1.0).view(B, E, E)
         reached = ((there @ there if self.hops == 2 else there) > 0).long().flatten(1)
         y = torch.full_like(x, NO_LABEL)
         y[:, self.edges :] = reached.gather(1, x[:, self.edges :] - E * E)
         return y
 
-    def sample(self, batch: int, generator: torch.Generator) -> tuple[Int[Tensor, "B n"], Int[Tensor, "B n"]]:
-        """Draw ``batch`` sequences and their labels."""
+    def draw(self, batch: int, generator: torch.Generator) -> Int[Tensor, "B n"]:
         pairs = torch.randint(self.elements**2, (batch, self.n), generator=generator)
         pairs[:, self.edges :] += self.elements**2
-        return pairs, self.labels(pairs)
+        return pairs
 
 
 @dataclass(frozen=True)
@@ -240,12 +238,10 @@ class FunctionComposition(Task):
         y[:, 2 * E :] = g.gather(1, answer) if self.hops == 2 else answer
         return y
 
-    def sample(self, batch: int, generator: torch.Generator) -> tuple[Int[Tensor, "B n"], Int[Tensor, "B n"]]:
-        """Draw ``batch`` sequences and their labels."""
+    def draw(self, batch: int, generator: torch.Generator) -> Int[Tensor, "B n"]:
         E = self.elements
         values = torch.randint(E, (batch, 2 * E), generator=generator)
         told = torch.arange(2 * E) * E + values
         told = told.gather(1, torch.rand(batch, 2 * E, generator=generator).argsort(1))
         asked = 2 * E * E + torch.randint(E, (batch, self.queries), generator=generator)
-        x = torch.cat([told, asked], 1)
-        return x, self.labels(x)
+        return torch.cat([told, asked], 1)

@@ -139,7 +139,7 @@ class _Run:
 
     def advance(self, keep: str | Path | None) -> None:
         """One step."""
-        x, y = (parallel.mine(t).to(self.device) for t in self.config.task.sample(self.config.batch, self.data))
+        x, y = (parallel.mine(t) for t in self.config.task.sample(self.config.batch, self.data, self.device))
         labels = y.flatten().long()
         with low(self.config.precision, self.device):
             logits = self.shared(x).flatten(0, 1)

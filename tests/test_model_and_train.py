@@ -281,8 +281,8 @@ def seen(monkeypatch):
     """Every batch drawn from a task, in order."""
     batches, sample = [], Match.sample
 
-    def spy(self, batch, generator):
-        x, y = sample(self, batch, generator)
+    def spy(self, batch, generator, device="cpu"):
+        x, y = sample(self, batch, generator, device)
         batches.append(x)
         return x, y
 
@@ -384,7 +384,7 @@ def test_positions_that_are_not_asked_neither_train_nor_count():
     class Silent(Task):
         n, vocabulary = 6, 5
 
-        def sample(self, batch, generator):
+        def sample(self, batch, generator, device="cpu"):
             x = torch.randint(5, (batch, 6), generator=generator)
             return x, torch.where(torch.arange(6) < 5, NO_LABEL, x % 2)
 

@@ -76,3 +76,17 @@ def test_keys_tell_cells_apart():
     keys = {cell.key for cell in (*CELLS, BROKEN, Cell.of(RUN, task="Match2", arm="other"))}
     assert len(keys) == 4
     assert Cell.from_dict(json.loads(json.dumps(CELLS[0].as_dict()))) == CELLS[0]
+
+
+def test_fleets_give_what_processes_give(folder, tmp_path):
+    grid = [*CELLS, Cell.of(replace(RUN, model=replace(MODEL, layers=("simplicial",))), task="Match2", arm="triples"), BROKEN]
+    said = []
+    assert sweep.run_fleets(grid, tmp_path, at_once=2, device="cpu", say=said.append) == [BROKEN]
+    together, alone = dict(sweep.finished(tmp_path)), dict(sweep.finished(folder))
+    for cell in CELLS:
+        assert together[cell]["loss"] == pytest.approx(alone[cell]["loss"], abs=1e-4)
+    assert sweep.run_fleets(grid, tmp_path, device="cpu", say=said.append) == []
+    assert said[-1] == "4 cells, 4 of them finished"
+    rows = [r for r in sweep.rows("try", tmp_path) if json.loads(r["config"])["arm"] == "broken"]
+    assert [r["metric"] for r in rows] == ["diverged", "training time"]
+    assert rows[0]["value"] == str(3 * 8 * 5)
