@@ -1,4 +1,4 @@
-"""The ``simplex-lab`` command: doctor, start, progress, train, bench."""
+"""The ``simplex-lab`` command: doctor, start, progress, train, sweep, bench."""
 
 from __future__ import annotations
 
@@ -34,6 +34,15 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--seeds", type=int, default=5, help="number of seeds (default 5)")
     train.add_argument("--out", help="CSV to write (default results/PRESET.csv)")
     train.set_defaults(run=_train)
+
+    sweep = commands.add_parser("sweep", help="run an experiment of results/plan.md, all of its cells, and record it")
+    sweep.add_argument("--experiment", required=True, help="choosing, efficiency, placing, places or remedies")
+    sweep.add_argument("--task", action="append", help="only this task; may be given again (default: all that the plan names)")
+    sweep.add_argument("--folder", help="where cells are kept, so that a stopped sweep goes on (default work/sweeps/EXPERIMENT)")
+    sweep.add_argument("--jobs", type=int, default=1, help="processes at a time; small tasks share one process as a fleet (default 1)")
+    sweep.add_argument("--device", default="cpu", help="cpu or cuda (default cpu)")
+    sweep.add_argument("--out", help="CSV to write (default results/EXPERIMENT.csv)")
+    sweep.set_defaults(run=_sweep)
 
     bench = commands.add_parser("bench", help="time the kernels on a GPU and record it in results/kernel_bench.csv")
     bench.add_argument(
@@ -80,6 +89,25 @@ def _train(args) -> int:
         print(error, file=sys.stderr)
         return 1
     return 0
+
+
+def _sweep(args) -> int:
+    from simplex_lab import experiments, records, sweep
+
+    try:
+        cells = experiments.cells(args.experiment, args.task)
+    except (ValueError, FileNotFoundError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    folder = args.folder or records.ROOT / "work" / "sweeps" / args.experiment
+    os.environ["SIMPLEX_LAB_COMMAND"] = f"simplex-lab sweep --experiment {args.experiment} --device {args.device}"
+    small = [cell for cell in cells if experiments.is_small(cell)]
+    failed = sweep.run_fleets(small, folder, device=args.device)
+    failed += sweep.run([cell for cell in cells if cell not in set(small)], folder, jobs=args.jobs, device=args.device)
+    print(
+        f"wrote {os.path.relpath(records.write(args.out or records.RESULTS / f'{args.experiment}.csv', sweep.rows(args.experiment, folder)))}"
+    )
+    return 1 if failed else 0
 
 
 def _bench(args) -> int:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from simplex_lab.reference import dot_product, two_simplicial
 from simplex_lab.rotations import rotate_by_position, rotate_pairs, rotation_rates
+from simplex_lab.windows import count_pairs, count_triples
 
 PROJECTIONS = {"dot": 3, "simplicial": 5}
 CHOICES = {"positions": ("learned", "rope"), "logits": ("trilinear", "determinant")}
@@ -166,6 +167,21 @@ def parameter_count(config: ModelConfig) -> int:
     """Number of trainable numbers in a model of this config (nothing is allocated)."""
     with torch.device("meta"):
         return sum(p.numel() for p in Model(config).parameters())
+
+
+def flops_per_token(config: ModelConfig) -> float:
+    """FLOPs of training on one token: forward, and twice that backward; products only, averaged over a sequence of full length.
+
+    Two for each weight of a matrix (the embedding is looked up, not multiplied), 4 D for each pair or triple that a head sees.
+    """
+    c, D = config, config.width // config.heads
+    key_heads, S = c.key_heads or c.heads, config.length
+    seen = {"dot": count_pairs(S, c.w1), "simplicial": count_triples(S, c.w1, c.w2)}
+    weights = c.width * c.classes
+    for kind in c.layers:
+        weights += c.width * D * (c.heads + (PROJECTIONS[kind] - 1) * key_heads) + c.width**2 + 2 * c.width * c.hidden
+    attention = sum(4 * D * c.heads * seen[kind] / S for kind in c.layers)
+    return 3 * (2 * weights + attention)
 
 
 def match_parameters(config: ModelConfig, target: int, tolerance: float = 0.01) -> ModelConfig:

@@ -8,9 +8,10 @@ import pytest
 import torch
 
 from simplex_lab import presets, records
-from simplex_lab.model import Attention, Model, ModelConfig, every, match_parameters, parameter_count
+from simplex_lab.model import Attention, Model, ModelConfig, every, flops_per_token, match_parameters, parameter_count
 from simplex_lab.tasks import NO_LABEL, Match, Task
 from simplex_lab.train import History, TrainConfig, accuracy, train
+from simplex_lab.windows import count_pairs, count_triples
 
 TRIPLE, PAIR, PAIRS = "2-simplicial, 1 layer", "dot product, 1 layer", "dot product, 2 layers"
 TASK = Match(order=2, n=5, modulus=4)
@@ -144,6 +145,24 @@ def test_a_value_bias_of_one_lets_plain_v1_through():
         attention = Attention(replace(SMALL, v2_bias=bias), "simplicial")
         attention.inputs.weight.data.view(5, 16, 16)[4] = 0
         assert (attention(x).abs().max() > 1e-3) == passes
+
+
+@pytest.mark.parametrize("layers", STACKS)
+@pytest.mark.parametrize("options", [{}, {"w1": 2, "w2": 3}, {"key_heads": 1, "hidden": 0}], ids=["plain", "windows", "groups"])
+def test_flops_are_counted_as_pytorch_counts_matrix_products(layers, options):
+    """Weights by PyTorch's own counter on the projections and the MLP; attention by the windows' counts."""
+    from torch.utils.flop_counter import FlopCounterMode
+
+    config = replace(SMALL, layers=layers, **options)
+    model = Model(config)
+    for layer in model.layers:
+        layer.attention.attend = lambda q, *rest: q  # attention itself is counted apart
+    with FlopCounterMode(display=False) as counter:
+        model(torch.zeros(1, 5, dtype=torch.long))
+    S, D = config.length, config.width // config.heads
+    seen = {"dot": count_pairs(S, config.w1), "simplicial": count_triples(S, config.w1, config.w2)}
+    attention = sum(4 * D * config.heads * seen[kind] for kind in layers)
+    assert flops_per_token(config) * S == pytest.approx(3 * (counter.get_total_flops() + attention))
 
 
 def test_the_skip_brings_the_embedding_to_2_simplicial_layers_alone():

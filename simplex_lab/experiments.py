@@ -1,0 +1,188 @@
+"""The experiments of ``results/plan.md`` as cells of a sweep: which models, on which tasks, with which seeds and rates.
+
+Parameters are equal within one per cent in all arms of a task: the MLPs take up what the attention of an arm costs less.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from math import inf, nan
+from statistics import median
+
+from simplex_lab import records
+from simplex_lab.code_bytes import CodeBytes
+from simplex_lab.efficiency import tokens_to
+from simplex_lab.model import ModelConfig, every, match_parameters, parameter_count
+from simplex_lab.sweep import Cell
+from simplex_lab.tasks import Composition, FunctionComposition, Match, ModularSum, Task, WindowBits
+from simplex_lab.train import TrainConfig
+
+RATES = (5e-4, 1e-3, 2e-3, 4e-3)
+CHOOSING, SEEDS = (100, 101, 102), (0, 1, 2, 3, 4)  # rates and arms are chosen on other seeds than those that are reported
+TARGET = 0.97  # accuracy
+
+
+@dataclass(frozen=True)
+class Question:
+    """A task with its dials, its family, the task that controls it, and the steps of a run."""
+
+    task: Task
+    family: str
+    control: str | None
+    steps: int
+
+
+TASKS = {
+    "Match3": Question(Match(3, n=12, modulus=17), "maths", "Match2", 3000),
+    "Match2": Question(Match(2, n=12, modulus=17), "maths", None, 3000),
+    "sum of three": Question(ModularSum(16, 11, 3), "maths", "sum of two", 2400),
+    "sum of two": Question(ModularSum(16, 11, 2), "maths", None, 2400),
+    "parity of five": Question(WindowBits("parity", 16, 5), "logic", "majority of five", 2400),
+    "majority of five": Question(WindowBits("majority", 16, 5), "logic", None, 2400),
+    "relations": Question(Composition(8, 16, 16), "reasoning", "relations, one hop", 1500),
+    "relations, one hop": Question(Composition(8, 16, 16, hops=1), "reasoning", None, 1500),
+    "functions": Question(FunctionComposition(8, 8), "reasoning", "functions, one hop", 1500),
+    "functions, one hop": Question(FunctionComposition(8, 8, hops=1), "reasoning", None, 1500),
+    "code": Question(CodeBytes(256), "code", None, 2400),
+}
+
+# Efficiency: dot products at three depths, triples alone, and every 4th layer counted from the bottom
+ARMS = {
+    "dot product, 1 layer": ("dot",),
+    "dot product, 2 layers": ("dot",) * 2,
+    "dot product, 4 layers": ("dot",) * 4,
+    "2-simplicial, 1 layer": ("simplicial",),
+    "2-simplicial, every 4th layer": every(4, 4),
+}
+
+# Places: one 2-simplicial layer among four, and every 4th of eight from either end
+PLACES = {
+    "bottom of 4": every(4, 4),
+    "second of 4": every(4, 4, first=1),
+    "third of 4": every(4, 4, first=2),
+    "top of 4": every(4, 4, first=3),
+    "every 4th of 8 from the bottom": every(4, 8),
+    "every 4th of 8, last of each four": every(4, 8, first=3),
+    "dot product, 4 layers": ("dot",) * 4,
+    "dot product, 8 layers": ("dot",) * 8,
+}
+
+# What might give back what dot layers beneath take away, tried on "top of 4"
+REMEDIES = {
+    "as it is": {},
+    "skip from the embeddings": {"skip": True},
+    "norm of queries and keys": {"qk_norm": True},
+    "norm of the output": {"output_norm": True},
+    "value bias of one": {"v2_bias": 1.0},
+    "residuals of a quarter": {"residual": 0.25},
+}
+
+
+def model(task: Task, layers: tuple[str, ...], **options) -> ModelConfig:
+    """A model of the experiments: 128 wide, 4 heads; code has windows, and byte models are twice as wide."""
+    wide = {"width": 256, "w1": 16, "w2": 32} if isinstance(task, CodeBytes) else {"width": 128}
+    base = ModelConfig(vocabulary=task.vocabulary, length=task.n, layers=layers, heads=4, classes=task.classes, **wide | options)
+    if isinstance(task, CodeBytes) and "simplicial" not in layers:
+        base = replace(base, w1=None)  # a dot-product layer sees the whole past
+    target = parameter_count(replace(base, layers=every(4, len(layers) if len(layers) > 4 else 4), hidden=2 * base.width))
+    return match_parameters(base, target)
+
+
+def run(name: str, layers: tuple[str, ...], lr: float, seed: int, **options) -> TrainConfig:
+    """One run on the task ``name``: batches of 256 sequences (code: 32), evaluated every 50 steps, cosine."""
+    asked = TASKS[name]
+    code = isinstance(asked.task, CodeBytes)
+    return TrainConfig(
+        model(asked.task, layers, **options),
+        asked.task,
+        steps=asked.steps,
+        batch=32 if code else 256,
+        lr=lr,
+        warmup=100,
+        seed=seed,
+        eval_every=50,
+        eval_sequences=256 if code else 1024,
+        schedule="cosine",
+        precision="bf16" if code else "fp32",
+    )
+
+
+def choosing(arms: Mapping[str, tuple[str, ...]], tasks=TASKS) -> Iterator[Cell]:
+    """Every rate for every arm of every task, on seeds that are reported nowhere."""
+    for name in tasks:
+        for arm, layers in arms.items():
+            for lr in RATES:
+                for seed in CHOOSING:
+                    yield Cell.of(run(name, layers, lr, seed), experiment="choosing", task=name, arm=arm)
+
+
+def chosen(rows) -> dict[tuple[str, str], float]:
+    """``{(task, arm): lr}``: of the recorded rates the one with the fewest tokens to the target, in the median over the choosing seeds.
+
+    Where no median gets there, the one that ends best: by accuracy, for code by held-out loss. A rate at which a run diverged is out.
+    """
+    curves: dict[tuple, dict[int, tuple[float, float]]] = {}
+    for row in rows:
+        c = row["config"]
+        if c.get("experiment") == "choosing" and "tokens" in c:
+            points = curves.setdefault((c["task"], c["arm"], c["lr"], row["seed"]), {})
+            right, missed = points.get(c["tokens"], (nan, nan))
+            points[c["tokens"]] = (row["value"], missed) if row["metric"] == "accuracy" else (right, row["value"])
+    scores: dict[tuple, dict[float, list]] = {}
+    for (task, arm, lr, _), points in curves.items():
+        tokens = sorted(points)
+        right, missed = zip(*(points[t] for t in tokens), strict=True)
+        whole = tokens[-1] >= TASKS[task].steps * run(task, ARMS.get(arm, PLACES.get(arm)), lr, 0).batch * TASKS[task].task.n
+        last = missed[-1] if TASKS[task].family == "code" else -right[-1]
+        found = (tokens_to(TARGET, tokens, right), last) if whole else (inf, inf)
+        scores.setdefault((task, arm), {}).setdefault(lr, []).append(found)
+    return {key: min(by_rate, key=lambda lr: tuple(median(x) for x in zip(*by_rate[lr], strict=True))) for key, by_rate in scores.items()}
+
+
+def efficiency(rates: Mapping[tuple[str, str], float], arms: Mapping[str, tuple[str, ...]] = ARMS) -> Iterator[Cell]:
+    """Every arm of every task at its own rate, ``{(task, arm): lr}``, on the seeds that are reported."""
+    for (name, arm), lr in rates.items():
+        for seed in SEEDS:
+            yield Cell.of(run(name, arms[arm], lr, seed), experiment="efficiency", task=name, arm=arm)
+
+
+def remedies(tasks=("Match3", "relations")) -> Iterator[Cell]:
+    """The ablation: a 2-simplicial layer on top of three dot layers, with one change at a time, at every rate."""
+    for name in tasks:
+        for remedy, options in REMEDIES.items():
+            for lr in RATES:
+                for seed in SEEDS:
+                    yield Cell.of(run(name, PLACES["top of 4"], lr, seed, **options), experiment="remedies", task=name, arm=remedy)
+
+
+EXPERIMENTS = {
+    "choosing": lambda tasks: choosing(ARMS, tasks or TASKS),
+    "efficiency": lambda tasks: efficiency(_only(chosen(records.read("choosing.csv")), tasks)),
+    "placing": lambda tasks: choosing(PLACES, tasks or ("Match3", "relations", "functions")),
+    "places": lambda tasks: efficiency(_only(chosen(records.read("placing.csv")), tasks), PLACES),
+    "remedies": lambda tasks: remedies(tasks or ("Match3", "relations")),
+}
+
+
+def cells(experiment: str, tasks: list[str] | None = None) -> list[Cell]:
+    """All runs of an experiment; ``efficiency`` and ``places`` take the rates that ``choosing`` and ``placing`` have recorded.
+
+    Raises:
+        ValueError: an experiment or a task that the plan does not know.
+        FileNotFoundError: the rates are not recorded yet.
+    """
+    if experiment not in EXPERIMENTS:
+        raise ValueError(f"experiment={experiment!r}: choose one of {sorted(EXPERIMENTS)}")
+    if unknown := set(tasks or ()) - set(TASKS):
+        raise ValueError(f"task={sorted(unknown)[0]!r}: choose one of {sorted(TASKS)}")
+    return list(EXPERIMENTS[experiment](tasks))
+
+
+def is_small(cell: Cell) -> bool:
+    """Does a cell train in a fleet? Bytes do not: their sequences are long, and their models fill a chip by themselves."""
+    return not isinstance(cell.config.task, CodeBytes)
+
+
+def _only(rates: dict[tuple[str, str], float], tasks) -> dict[tuple[str, str], float]:
+    return {key: lr for key, lr in rates.items() if not tasks or key[0] in tasks}

@@ -1,0 +1,132 @@
+"""The planned runs: equal parameters, equal data, controls, seeds apart; every cell a different one."""
+
+from collections import Counter
+from dataclasses import replace
+
+import pytest
+
+from simplex_lab import cli, experiments, records
+from simplex_lab.model import parameter_count
+from simplex_lab.sweep import Cell
+from simplex_lab.train import train
+
+
+@pytest.mark.parametrize("name", experiments.TASKS)
+def test_all_arms_of_a_task_have_equal_parameters_tokens_and_data(name):
+    configs = [experiments.run(name, layers, 1e-3, 0) for layers in experiments.ARMS.values()]
+    counts = [parameter_count(c.model) for c in configs]
+    assert max(counts) < 1.02 * min(counts)
+    assert len({(c.tokens, c.batch, c.seed, c.task, c.schedule) for c in configs}) == 1
+    assert {c.model.heads for c in configs} == {4}
+
+
+def test_eight_layers_have_equal_parameters_among_themselves():
+    counts = [
+        parameter_count(experiments.run("Match3", layers, 1e-3, 0).model) for layers in experiments.PLACES.values() if len(layers) == 8
+    ]
+    assert len(counts) == 3
+    assert max(counts) < 1.02 * min(counts)
+
+
+def test_every_task_with_triples_has_a_control():
+    families = {q.family for q in experiments.TASKS.values()}
+    assert families == {"maths", "logic", "reasoning", "code"}
+    controlled = {name: q.control for name, q in experiments.TASKS.items() if q.control}
+    assert len(controlled) == 5
+    for name, control in controlled.items():
+        asked, easy = experiments.TASKS[name], experiments.TASKS[control]
+        assert (easy.family, easy.control, easy.steps, easy.task.n) == (asked.family, None, asked.steps, asked.task.n)
+
+
+def test_rates_are_chosen_on_other_seeds_than_those_reported():
+    assert not set(experiments.CHOOSING) & set(experiments.SEEDS)
+    assert len(experiments.SEEDS) >= 5
+    chosen = list(experiments.choosing(experiments.ARMS, ["Match3"]))
+    assert Counter(c.config.seed for c in chosen) == dict.fromkeys(experiments.CHOOSING, 5 * len(experiments.RATES))
+    reported = list(experiments.efficiency({("Match3", arm): 1e-3 for arm in experiments.ARMS}))
+    assert Counter(c.config.seed for c in reported) == dict.fromkeys(experiments.SEEDS, 5)
+
+
+def test_no_cell_is_planned_twice():
+    cells = [*experiments.choosing(experiments.ARMS), *experiments.remedies()]
+    assert len({cell.key for cell in cells}) == len(cells)
+
+
+def test_places_and_remedies_are_what_their_names_say():
+    at = {name: [n for n, kind in enumerate(layers) if kind == "simplicial"] for name, layers in experiments.PLACES.items()}
+    assert at["top of 4"] == [3]
+    assert at["every 4th of 8 from the bottom"] == [0, 4]
+    assert at["every 4th of 8, last of each four"] == [3, 7]
+    plain = experiments.run("Match3", experiments.PLACES["top of 4"], 1e-3, 0)
+    for name, options in experiments.REMEDIES.items():
+        changed = experiments.run("Match3", experiments.PLACES["top of 4"], 1e-3, 0, **options)
+        assert (changed == plain) == (name == "as it is")
+        assert abs(parameter_count(changed.model) / parameter_count(plain.model) - 1) < 0.01
+
+
+@pytest.mark.parametrize("name", ["sum of three", "functions"])
+def test_a_planned_run_runs(name):
+    config = experiments.run(name, experiments.ARMS["2-simplicial, every 4th layer"], 1e-3, 0)
+    history = train(replace(config, steps=2, batch=4, eval_every=2, eval_sequences=8))
+    assert history.held_out_loss[-1] > 0
+
+
+def curve(arm, lr, seed, reached, last, *, task="Match3", short=False):
+    """Rows of one run: accuracy 0.6, then ``last`` from ``reached`` tokens on; held-out loss is one minus accuracy."""
+    whole = experiments.TASKS[task].steps * 256 * experiments.TASKS[task].task.n
+    config = {"experiment": "choosing", "task": task, "arm": arm, "lr": lr}
+    for tokens in (whole // 4, whole // 2) if short else (whole // 4, whole // 2, whole):
+        value = last if tokens >= reached * whole else 0.6
+        for metric, v in (("accuracy", value), ("held-out loss", 1 - value)):
+            yield {"config": config | {"tokens": tokens}, "seed": seed, "metric": metric, "value": v}
+
+
+def test_the_chosen_rate_needs_the_fewest_tokens_in_the_median():
+    arm, rows = "2-simplicial, 1 layer", []
+    for seed, fast, slow in ((100, 0.25, 0.5), (101, 0.5, 0.5), (102, 0.25, 0.25)):
+        rows += [*curve(arm, 1e-3, seed, fast, 0.98), *curve(arm, 2e-3, seed, slow, 1.0)]
+    assert experiments.chosen(rows) == {("Match3", arm): 1e-3}
+
+
+def test_where_nobody_gets_there_the_better_end_is_chosen_and_a_run_that_broke_off_is_not():
+    arm, rows = "dot product, 1 layer", []
+    for seed in experiments.CHOOSING:
+        rows += [*curve(arm, 1e-3, seed, 1, 0.7), *curve(arm, 2e-3, seed, 1, 0.8), *curve(arm, 4e-3, seed, 0.5, 0.9, short=True)]
+    assert experiments.chosen(rows) == {("Match3", arm): 2e-3}
+
+
+def test_cells_by_name(monkeypatch):
+    assert len(experiments.cells("choosing")) == 11 * 5 * 4 * 3
+    assert {dict(c.about)["task"] for c in experiments.cells("placing", ["relations"])} == {"relations"}
+    rows = [row for seed in experiments.CHOOSING for row in curve("dot product, 2 layers", 1e-3, seed, 0.5, 1.0)]
+    monkeypatch.setattr(experiments.records, "read", lambda name: rows)
+    found = experiments.cells("efficiency")
+    assert [(c.config.seed, c.config.lr) for c in found] == [(seed, 1e-3) for seed in experiments.SEEDS]
+    assert all(experiments.is_small(c) for c in found)
+    assert not experiments.is_small(experiments.cells("choosing", ["code"])[0])
+
+
+@pytest.mark.parametrize(("asked", "words"), [(("guessing", None), "choosing"), (("choosing", ["chess"]), "'chess'")])
+def test_what_the_plan_does_not_know_is_refused(asked, words):
+    with pytest.raises(ValueError, match=words):
+        experiments.cells(*asked)
+
+
+def test_the_command_runs_a_tiny_sweep(monkeypatch, tmp_path, capsys):
+    tiny = [
+        Cell.of(replace(c.config, steps=2, batch=4, eval_every=1, eval_sequences=8), **dict(c.about))
+        for c in experiments.cells("choosing", ["functions"])[:2]
+    ]
+    monkeypatch.setattr(experiments, "cells", lambda name, tasks: tiny)
+    out = tmp_path / "choosing.csv"
+    assert cli.main(["sweep", "--experiment", "choosing", "--folder", str(tmp_path / "cells"), "--out", str(out)]) == 0
+    rows = records.read(out)
+    assert {r["config"]["arm"] for r in rows} == {dict(c.about)["arm"] for c in tiny}
+    assert {r["command"] for r in rows} == {"simplex-lab sweep --experiment choosing --device cpu"}
+    assert cli.main(["sweep", "--experiment", "choosing", "--folder", str(tmp_path / "cells"), "--out", str(out)]) == 0
+    assert "2 of them finished" in capsys.readouterr().out
+
+
+def test_an_unknown_experiment_is_explained(capsys):
+    assert cli.main(["sweep", "--experiment", "guessing"]) == 1
+    assert "choose one of" in capsys.readouterr().err
