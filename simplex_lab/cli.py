@@ -104,9 +104,8 @@ def _sweep(args) -> int:
     small = [cell for cell in cells if experiments.is_small(cell)]
     failed = sweep.run_fleets(small, folder, device=args.device)
     failed += sweep.run([cell for cell in cells if cell not in set(small)], folder, jobs=args.jobs, device=args.device)
-    print(
-        f"wrote {os.path.relpath(records.write(args.out or records.RESULTS / f'{args.experiment}.csv', sweep.rows(args.experiment, folder)))}"
-    )
+    out = records.write(args.out or records.RESULTS / f"{args.experiment}.csv", sweep.rows(args.experiment, folder))
+    print(f"wrote {os.path.relpath(out)}")
     return 1 if failed else 0
 
 

@@ -117,6 +117,7 @@ def test_the_command_runs_a_tiny_sweep(monkeypatch, tmp_path, capsys):
         Cell.of(replace(c.config, steps=2, batch=4, eval_every=1, eval_sequences=8), **dict(c.about))
         for c in experiments.cells("choosing", ["functions"])[:2]
     ]
+    monkeypatch.setenv("SIMPLEX_LAB_COMMAND", "")  # put back afterwards
     monkeypatch.setattr(experiments, "cells", lambda name, tasks: tiny)
     out = tmp_path / "choosing.csv"
     assert cli.main(["sweep", "--experiment", "choosing", "--folder", str(tmp_path / "cells"), "--out", str(out)]) == 0
