@@ -68,9 +68,11 @@ PLACES = {
     "dot product, 8 layers": ("dot",) * 8,
 }
 
-# What might give back what dot layers beneath take away, tried on "top of 4"
+# What might give back what dot layers beneath take away, tried on "top of 4" with a small embedding
+SMALL_EMBEDDING = 0.02
 REMEDIES = {
     "as it is": {},
+    "embedding of one": {"embedding": 1.0},
     "skip from the embeddings": {"skip": True},
     "norm of queries and keys": {"qk_norm": True},
     "norm of the output": {"output_norm": True},
@@ -108,13 +110,13 @@ def run(name: str, layers: tuple[str, ...], lr: float, seed: int, **options) -> 
     )
 
 
-def choosing(arms: Mapping[str, tuple[str, ...]], tasks=TASKS) -> Iterator[Cell]:
+def choosing(arms: Mapping[str, tuple[str, ...]], tasks=TASKS, **options) -> Iterator[Cell]:
     """Every rate for every arm of every task, on seeds that are reported nowhere."""
     for name in tasks:
         for arm, layers in arms.items():
             for lr in RATES:
                 for seed in CHOOSING:
-                    yield Cell.of(run(name, layers, lr, seed), experiment="choosing", task=name, arm=arm)
+                    yield Cell.of(run(name, layers, lr, seed, **options), experiment="choosing", task=name, arm=arm)
 
 
 def chosen(rows) -> dict[tuple[str, str], float]:
@@ -140,27 +142,31 @@ def chosen(rows) -> dict[tuple[str, str], float]:
     return {key: min(by_rate, key=lambda lr: tuple(median(x) for x in zip(*by_rate[lr], strict=True))) for key, by_rate in scores.items()}
 
 
-def efficiency(rates: Mapping[tuple[str, str], float], arms: Mapping[str, tuple[str, ...]] = ARMS) -> Iterator[Cell]:
+def efficiency(rates: Mapping[tuple[str, str], float], arms: Mapping[str, tuple[str, ...]] = ARMS, **options) -> Iterator[Cell]:
     """Every arm of every task at its own rate, ``{(task, arm): lr}``, on the seeds that are reported."""
     for (name, arm), lr in rates.items():
         for seed in SEEDS:
-            yield Cell.of(run(name, arms[arm], lr, seed), experiment="efficiency", task=name, arm=arm)
+            yield Cell.of(run(name, arms[arm], lr, seed, **options), experiment="efficiency", task=name, arm=arm)
 
 
 def remedies(tasks=("Match3", "relations")) -> Iterator[Cell]:
-    """The ablation: a 2-simplicial layer on top of three dot layers, with one change at a time, at every rate."""
+    """The ablation: a 2-simplicial layer on top of three dot layers and a small embedding, with one change at a time, at every rate."""
     for name in tasks:
         for remedy, options in REMEDIES.items():
             for lr in RATES:
                 for seed in SEEDS:
-                    yield Cell.of(run(name, PLACES["top of 4"], lr, seed, **options), experiment="remedies", task=name, arm=remedy)
+                    config = run(name, PLACES["top of 4"], lr, seed, **{"embedding": SMALL_EMBEDDING} | options)
+                    yield Cell.of(config, experiment="remedies", task=name, arm=remedy)
 
 
+PLACED = ("Match3", "relations", "functions")
 EXPERIMENTS = {
     "choosing": lambda tasks: choosing(ARMS, tasks or TASKS),
     "efficiency": lambda tasks: efficiency(_only(chosen(records.read("choosing.csv")), tasks)),
-    "placing": lambda tasks: choosing(PLACES, tasks or ("Match3", "relations", "functions")),
+    "placing": lambda tasks: choosing(PLACES, tasks or PLACED),
     "places": lambda tasks: efficiency(_only(chosen(records.read("placing.csv")), tasks), PLACES),
+    "placing_small": lambda tasks: choosing(PLACES, tasks or PLACED, embedding=SMALL_EMBEDDING),
+    "places_small": lambda tasks: efficiency(_only(chosen(records.read("placing_small.csv")), tasks), PLACES, embedding=SMALL_EMBEDDING),
     "remedies": lambda tasks: remedies(tasks or ("Match3", "relations")),
 }
 

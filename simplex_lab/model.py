@@ -30,6 +30,7 @@ class ModelConfig:
     ``qk_norm`` norms q and the keys of each head. ``k2_bias, v2_bias`` are added to all entries of k2 and v2: with ``v2_bias=1`` a
     2-simplicial layer can pass on plain ``v1``. ``output_norm`` norms what a 2-simplicial layer's heads give, before they are mixed.
     ``skip`` lets a 2-simplicial layer read the embedding beside the stream. ``residual`` scales what each part adds to the stream.
+    ``embedding`` is the standard deviation of the token embedding at the start: 1 is PyTorch's, 0.02 that of GPT-2.
     """
 
     vocabulary: int
@@ -51,6 +52,7 @@ class ModelConfig:
     output_norm: bool = False
     skip: bool = False
     residual: float = 1.0
+    embedding: float = 1.0
 
     def __post_init__(self):
         for kind in self.layers:
@@ -151,6 +153,7 @@ class Model(nn.Module):
         super().__init__()
         self.config = config
         self.embedding = nn.Embedding(config.vocabulary, config.width)
+        self.embedding.weight.data *= config.embedding
         self.position = nn.Parameter(0.02 * torch.randn(config.length, config.width)) if config.positions == "learned" else None
         self.layers = nn.ModuleList(Layer(config, kind, by) for kind in config.layers)
         self.norm = nn.RMSNorm(config.width)

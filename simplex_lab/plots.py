@@ -307,10 +307,35 @@ def logits_memory(lengths, rows: dict[str, list[float]], limits: dict[str, float
 # --- triples ---------------------------------------------------------------------------------------------------------
 
 
-def pair_plane(P, i: int, *, w1: int | None = None, w2: int | None = None, vmax: float | None = None) -> Figure:
+def layer_stacks(stacks: dict[str, tuple[str, ...]]) -> Figure:
+    """Models as stacks of layers, the bottom below: grey boxes look at tokens, purple ones with a triangle at pairs of tokens."""
+    fig, ax = plt.subplots(figsize=(8, 0.9 + 0.36 * max(map(len, stacks.values()))))
+    for x, (name, layers) in enumerate(stacks.items()):
+        for y, kind in enumerate(layers):
+            triple = kind == "simplicial"
+            ax.add_patch(
+                Rectangle((x - 0.33, y + 0.1), 0.66, 0.8, facecolor=SIMPLICIAL if triple else "#D9D9D9", edgecolor="black", lw=0.8)
+            )
+            if triple:
+                ax.add_patch(Polygon([(x - 0.07, y + 0.3), (x + 0.07, y + 0.3), (x, y + 0.72)], facecolor="white"))
+            else:
+                ax.plot([x - 0.07, x + 0.07], [y + 0.5] * 2, color=DOT_TEXT, lw=1.5)
+        ax.text(x, -0.25, name, ha="center", va="top", fontsize=9.5)
+    ax.annotate("input", (-0.62, 0.1), fontsize=9.5, ha="right", va="center")
+    ax.annotate("", (-0.55, max(map(len, stacks.values())) - 0.1), (-0.55, 0.1), arrowprops={"arrowstyle": "->", "color": "black"})
+    ax.set_xlim(-1.0, len(stacks) - 0.4)
+    ax.set_ylim(-1.4, max(map(len, stacks.values())) + 0.1)
+    ax.axis("off")
+    return fig
+
+
+def pair_plane(
+    P, i: int, *, w1: int | None = None, w2: int | None = None, vmax: float | None = None, marks: list[tuple[int, int]] = ()
+) -> Figure:
     """The weights of one query on the (j, k) plane, its window as a rectangle, its own position marked on both axes.
 
-    ``P[i, j, k]`` holds the weights of all queries. The bars below and beside the plane are the sums over k and over j.
+    ``P[i, j, k]`` holds the weights of all queries. The bars below and beside the plane are the sums over k and over j. ``marks`` are pairs
+    to be circled.
     """
     P = torch.as_tensor(P).double().numpy()
     S = P.shape[0]
@@ -323,6 +348,8 @@ def pair_plane(P, i: int, *, w1: int | None = None, w2: int | None = None, vmax:
     fig.colorbar(image, cax=bar, label="weight of the pair")
     _plane_axes(ax, S)
     _window(ax, i, S, w1, w2)
+    for j, k in marks:
+        ax.plot(k, j, "o", ms=15, mfc="none", mec=SIMPLICIAL, mew=2)
     if S <= 6:
         for j in range(S):
             for k in range(S):

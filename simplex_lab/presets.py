@@ -80,7 +80,30 @@ def chapter02(seed: int = 0) -> dict[tuple[str, str], TrainConfig]:
     return found
 
 
+PLACES = {
+    "2-simplicial below": {"layers": ("simplicial", "dot")},
+    "2-simplicial above": {"layers": ("dot", "simplicial")},
+    "dot product, 2 layers": {"layers": ("dot", "dot")},
+    "2-simplicial below, embedding of 0.02": {"layers": ("simplicial", "dot"), "embedding": 0.02},
+    "2-simplicial above, embedding of 0.02": {"embedding": 0.02},
+    "2-simplicial above, embedding of 0.3": {"embedding": 0.3},
+    "2-simplicial above, embedding of 0.02, skip": {"embedding": 0.02, "skip": True},
+    "2-simplicial above, embedding of 0.02, norm of queries and keys": {"embedding": 0.02, "qk_norm": True},
+    "2-simplicial above, embedding of 0.02, value bias of one": {"embedding": 0.02, "v2_bias": 1.0},
+    "dot product, 2 layers, embedding of 0.02": {"layers": ("dot", "dot"), "embedding": 0.02},
+}
+
+
+def probe_places(seed: int = 0) -> dict[str, TrainConfig]:
+    """Causal Match3 with two layers: does it matter where the 2-simplicial one stands? A probe for ``results/plan.md``, at one rate."""
+    task = Match(order=3, n=12, modulus=17)
+    base = ModelConfig(task.vocabulary, task.n, ("dot", "simplicial"), width=64, heads=2, hidden=128)
+    models = {arm: match_parameters(replace(base, **options), parameter_count(base)) for arm, options in PLACES.items()}
+    return {arm: TrainConfig(model, task, steps=400, batch=128, lr=2e-3, seed=seed, eval_every=50) for arm, model in models.items()}
+
+
 PRESETS = {
+    "probe_places": (probe_places, ()),
     "chapter00": (chapter00, ()),
     "chapter00_rates": (chapter00, RATES),
     "chapter02": (chapter02, ()),

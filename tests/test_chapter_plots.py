@@ -1,5 +1,6 @@
 """Figures of chapters 02 and 04 to 06: what is drawn is what was given."""
 
+import matplotlib as mpl
 import pytest
 import torch
 from matplotlib import pyplot as plt
@@ -90,3 +91,18 @@ def test_strips_hold_every_seed_and_the_guess_of_each_task():
     drawn = [list(line.get_xdata()) for line in ax.lines if line.get_linestyle() == "None"]
     assert drawn == [[0.9, 1.0], [0.6, 0.7], [0.8]]
     assert [line.get_xdata()[0] for line in ax.lines if line.get_linestyle() == "--"] == [0.55, 0.65]
+
+
+def test_stacks_have_a_box_a_layer_and_a_triangle_for_triples():
+    (ax,) = plots.layer_stacks({"one": ("dot", "simplicial", "dot"), "two": ("simplicial",)}).axes
+    boxes = [p for p in ax.patches if isinstance(p, mpl.patches.Rectangle)]
+    triangles = [p for p in ax.patches if isinstance(p, mpl.patches.Polygon)]
+    assert [(round(b.get_x() + 0.33), round(b.get_y() - 0.1)) for b in boxes] == [(0, 0), (0, 1), (0, 2), (1, 0)]
+    assert [round(float(t.get_xy()[2, 0])) for t in triangles] == [0, 1]
+
+
+def test_marked_pairs_are_circled():
+    P = torch.full((4, 4, 4), 1 / 16)
+    ax = plots.pair_plane(P, 3, marks=[(0, 2), (2, 0)]).axes[0]
+    circles = [line.get_xydata()[0].tolist() for line in ax.lines if line.get_marker() == "o" and line.get_markerfacecolor() == "none"]
+    assert circles == [[2, 0], [0, 2]]

@@ -174,6 +174,15 @@ def test_the_skip_brings_the_embedding_to_2_simplicial_layers_alone():
         assert ((with_skip(tokens) - without(tokens)).abs().max() > 1e-4) == differs
 
 
+def test_the_embedding_starts_as_large_as_it_says():
+    torch.manual_seed(0)
+    one = Model(replace(SMALL, vocabulary=400))
+    torch.manual_seed(0)
+    small = Model(replace(SMALL, vocabulary=400, embedding=0.02))
+    assert one.embedding.weight.std().item() == pytest.approx(1, abs=0.05)
+    assert torch.allclose(small.embedding.weight, 0.02 * one.embedding.weight)
+
+
 def test_a_residual_of_zero_leaves_the_embedding():
     torch.manual_seed(0)
     model, tokens = Model(replace(SMALL, layers=("dot", "simplicial"), residual=0.0)), torch.randint(4, (2, 5))

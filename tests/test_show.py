@@ -51,6 +51,7 @@ FIGURES = {
     "weight_strip": lambda: plots.weight_strip([0.0, 0.5], [False, True], 97),
     "window_budget": lambda: plots.window_budget(64, 32, 8192, 1.6e4, 8e3, [("what", "dot product", "triples"), ("logits", "1 k", "2 M")]),
     "context_cost": lambda: plots.context_cost([1024, 2048, 4096], {"pairs": [2e3, 4e3, 8e3], "triples": [4e3] * 3}, {"2k": 2048}, at=1024),
+    "layer_stacks": lambda: plots.layer_stacks({"a": ("dot", "simplicial"), "b": ("dot",)}),
     "roofline": lambda: plots.roofline(Chip(1000.0, 60.0, 4.0, 4.0), {"a": (16.0, "dot"), "b": (400.0, "triples")}),
     "latencies": lambda: plots.latencies({(512, 32): 55.0, (256, 32): 28.0}),
     "executed_work": lambda: plots.executed_work({"32 x 32": [1, 2.2]}, [1, 16]),

@@ -1,0 +1,18 @@
+"""The exponent is l / D.
+
+exercise: 11.2
+rung: random
+diagnosis: rate-too-slow
+"""
+
+import torch
+
+
+def rope(x):
+    """x with its pairs of channels turned by their position."""
+    S, D = x.shape
+    rates = 10_000.0 ** (-1 * torch.arange(D // 2, dtype=torch.float64) / D)
+    angle = torch.arange(S, dtype=torch.float64)[:, None] * rates
+    cos, sin = angle.cos().to(x.dtype), angle.sin().to(x.dtype)
+    even, odd = x[:, ::2], x[:, 1::2]
+    return torch.stack([even * cos - odd * sin, even * sin + odd * cos], -1).flatten(1)
