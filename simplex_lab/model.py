@@ -1,4 +1,4 @@
-"""A small decoder whose layers look at pairs (``"dot"``) or at triples (``"simplicial"``) of tokens."""
+"""A small decoder of dot-product (``"dot"``) and 2-simplicial (``"simplicial"``) layers."""
 
 from __future__ import annotations
 

@@ -8,6 +8,7 @@ from simplex_lab import reference, rotations
 from simplex_lab.checks.properties import causal, sharp
 from simplex_lab.checks.spec import Argument, Case, Exercise, Mistake
 from simplex_lab.model import PROJECTIONS
+from simplex_lab.windows import visible_pairs
 
 # --- 11.1 ----------------------------------------------------------------------------------------------------------------
 
@@ -62,7 +63,7 @@ def _vectors(gen, S, D):
 # --- 11.4 ----------------------------------------------------------------------------------------------------------------
 
 
-def _layer(x, Wq, Wk1, Wk2, Wv1, Wv2, Wo, H, *, mask=True, scale=None, output=True, modulo=False, channels_first=False):
+def _layer(x, Wq, Wk1, Wk2, Wv1, Wv2, Wo, H, *, mask=True, scale=None, output=True, modulo=False, channels_first=False, over_k=False):
     S, width = x.shape
     D = width // H
 
@@ -75,6 +76,11 @@ def _layer(x, Wq, Wk1, Wk2, Wv1, Wv2, Wo, H, *, mask=True, scale=None, output=Tr
         order = torch.arange(H) % k1.shape[2]
         k1, k2, v1, v2 = (t[:, :, order] for t in (k1, k2, v1, v2))
     o = reference.two_simplicial(q, k1, k2, v1, v2, causal=mask, scale=scale).o[0]
+    if over_k:
+        A = reference.trilinear_logits(q, k1, k2).masked_fill(~visible_pairs(S), -torch.inf)
+        P = A.softmax(-1).nan_to_num(0.0)[0]
+        v1, v2 = (t[0].repeat_interleave(H // t.shape[2], 1) for t in (v1, v2))
+        o = torch.einsum("hijk,jhd,khd->ihd", P, v1, v2)
     o = (o.transpose(1, 2) if channels_first else o).reshape(S, width)
     return o @ Wo.T if output else o
 
@@ -160,7 +166,7 @@ EXERCISES = (
             Mistake(
                 "halves",
                 lambda x: _rope(x, halves=True),
-                "channels l and l + D / 2 are paired; here it is 2 l and 2 l + 1 (both are in use, and they do not mix)",
+                "channels l and l + D / 2 are paired; here it is 2 l and 2 l + 1 (both conventions are in use; a model keeps to one)",
                 "which channel turns together with channel 0?",
             ),
             Mistake(
@@ -257,10 +263,11 @@ EXERCISES = (
             "S=2, width=2, H=1",
             {
                 "x": torch.tensor(EYE),
-                **{n: torch.tensor(EYE) for n in ("Wq", "Wk1", "Wk2")},
+                "Wq": torch.tensor([[1.0, 1.0], [0.0, 1.0]]),
+                **{n: torch.tensor(EYE) for n in ("Wk1", "Wk2")},
                 "Wv1": torch.tensor([[1.0, 2.0], [1.0, 1.0]]),
                 "Wv2": torch.tensor([[2.0, 1.0], [0.0, 3.0]]),
-                "Wo": torch.tensor([[0.0, 1.0], [1.0, 0.0]]),
+                "Wo": torch.tensor([[0.0, 1.0], [2.0, 0.0]]),
                 "H": 1,
             },
         ),
@@ -268,7 +275,7 @@ EXERCISES = (
         answer=_layer,
         axes="i d",
         properties=(causal(("x",), axis=0),),
-        question="query 0 of the card sees only itself: what are its v1 and v2, their product, and what does Wo make of it?",
+        question="query 1 of the card sees four pairs: what are their four logits, to what do their weights sum, and what does Wo make of the result?",
         mistakes=(
             Mistake("no-output", lambda **a: _layer(**a, output=False), "Wo is never used", "what mixes the heads at the end?"),
             Mistake(
@@ -285,6 +292,12 @@ EXERCISES = (
                 lambda **a: _layer(**a, modulo=True),
                 "query head h uses key head h % Hkv: neighbours should share one, h // (H // Hkv)",
                 "H = 4, Hkv = 2: which query heads share key head 0?",
+            ),
+            Mistake(
+                "softmax-over-k",
+                lambda **a: _layer(**a, over_k=True),
+                "you normalised over k for each j; the softmax is joint over (j, k)",
+                "to what do the weights of query 1 sum over both axes?",
             ),
             Mistake(
                 "heads-interleaved",
