@@ -164,7 +164,7 @@ def _outside(launch: Launch) -> Iterator[Fault]:
         if bad:
             a = bad[0]
             size = int(np.prod(a.region.shape))
-            where = f"offsets {_range(a.outside)} of `{a.name}`, which has {size} elements"
+            where = f"{_range(a.outside)} of `{a.name}`, which has {size} elements"
             says = f"program {_program(a)} {verb} {where}: line {a.line}, `{a.code}`"
             yield Fault(name, says, _asks_outside(a))
 
@@ -232,4 +232,4 @@ def _index(program: tuple[int, int, int]) -> str:
 
 def _range(offsets: np.ndarray) -> str:
     low, high = int(offsets.min()), int(offsets.max())
-    return str(low) if low == high else f"{low} to {high}"
+    return f"offset {low}" if low == high else f"offsets {low} to {high}"

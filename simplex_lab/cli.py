@@ -36,7 +36,7 @@ def _parser() -> argparse.ArgumentParser:
     train.set_defaults(run=_train)
 
     sweep = commands.add_parser("sweep", help="run an experiment of results/plan.md, all of its cells, and record it")
-    sweep.add_argument("--experiment", required=True, help="choosing, efficiency, placing, places, placing_small, places_small or remedies")
+    sweep.add_argument("--experiment", required=True, help="a name in experiments.EXPERIMENTS, for example choosing")
     sweep.add_argument("--task", action="append", help="only this task; may be given again (default: all that the plan names)")
     sweep.add_argument("--folder", help="where cells are kept, so that a stopped sweep goes on (default work/sweeps/EXPERIMENT)")
     sweep.add_argument("--jobs", type=int, default=1, help="processes at a time; small tasks share one process as a fleet (default 1)")

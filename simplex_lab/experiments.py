@@ -47,6 +47,13 @@ TASKS = {
     "code": Question(CodeBytes(256), "code", None, 2400),
 }
 
+# Scaling asks a harder Match3, which no size solves at once, at six widths, and code at five
+SCALED = {"Match3, modulus 37": Question(Match(3, n=20, modulus=37), "maths", None, 3000)}
+SIZES = {"Match3, modulus 37": (32, 48, 64, 96, 128, 192), "code": (64, 128, 192, 256, 384)}
+HEAD = 16  # channels of a head at every size
+# Windows of 512 pairs in five shapes, and half and double that in the middle one
+WINDOWS = ((2, 256), (4, 128), (16, 32), (32, 16), (128, 4), (8, 32), (32, 32))
+
 # Efficiency: dot products at three depths, triples alone, and every 4th layer counted from the bottom
 ARMS = {
     "dot product, 1 layer": ("dot",),
@@ -84,22 +91,27 @@ REMEDIES = {
 def model(task: Task, layers: tuple[str, ...], **options) -> ModelConfig:
     """A model of the experiments: 128 wide, 4 heads; code has windows, and byte models are twice as wide."""
     wide = {"width": 256, "w1": 16, "w2": 32} if isinstance(task, CodeBytes) else {"width": 128}
-    base = ModelConfig(vocabulary=task.vocabulary, length=task.n, layers=layers, heads=4, classes=task.classes, **wide | options)
+    wide = {"heads": 4} | wide | options
+    base = ModelConfig(vocabulary=task.vocabulary, length=task.n, layers=layers, classes=task.classes, **wide)
     if isinstance(task, CodeBytes) and "simplicial" not in layers:
         base = replace(base, w1=None)  # a dot-product layer sees the whole past
     target = parameter_count(replace(base, layers=every(4, len(layers) if len(layers) > 4 else 4), hidden=2 * base.width))
     return match_parameters(base, target)
 
 
+def batch(task: Task) -> int:
+    return 32 if isinstance(task, CodeBytes) else 256
+
+
 def run(name: str, layers: tuple[str, ...], lr: float, seed: int, **options) -> TrainConfig:
     """One run on the task ``name``: batches of 256 sequences (code: 32), evaluated every 50 steps, cosine."""
-    asked = TASKS[name]
+    asked = (TASKS | SCALED)[name]
     code = isinstance(asked.task, CodeBytes)
     return TrainConfig(
         model(asked.task, layers, **options),
         asked.task,
         steps=asked.steps,
-        batch=32 if code else 256,
+        batch=batch(asked.task),
         lr=lr,
         warmup=100,
         seed=seed,
@@ -135,8 +147,9 @@ def chosen(rows) -> dict[tuple[str, str], float]:
     for (task, arm, lr, _), points in curves.items():
         tokens = sorted(points)
         right, missed = zip(*(points[t] for t in tokens), strict=True)
-        whole = tokens[-1] >= TASKS[task].steps * run(task, ARMS.get(arm, PLACES.get(arm)), lr, 0).batch * TASKS[task].task.n
-        last = missed[-1] if TASKS[task].family == "code" else -right[-1]
+        asked = (TASKS | SCALED)[task]
+        whole = tokens[-1] >= asked.steps * batch(asked.task) * asked.task.n
+        last = missed[-1] if asked.family == "code" or task in SCALED else -right[-1]
         found = (tokens_to(TARGET, tokens, right), last) if whole else (inf, inf)
         scores.setdefault((task, arm), {}).setdefault(lr, []).append(found)
     return {key: min(by_rate, key=lambda lr: tuple(median(x) for x in zip(*by_rate[lr], strict=True))) for key, by_rate in scores.items()}
@@ -159,6 +172,30 @@ def remedies(tasks=("Match3", "relations")) -> Iterator[Cell]:
                     yield Cell.of(config, experiment="remedies", task=name, arm=remedy)
 
 
+def sizes(rates: Mapping[tuple[str, str], float] | None = None, tasks=None) -> Iterator[Cell]:
+    """Scaling: both arms at every width; every rate on the choosing seeds, or at ``rates`` on three that are reported."""
+    for name in tasks or SIZES:
+        depth = 2 if name in SCALED else 4
+        for width in SIZES[name]:
+            for kind, layers in (("dot product", ("dot",) * depth), ("2-simplicial", every(depth, depth))):
+                arm, options = f"{kind}, width {width}", {"width": width, "heads": width // HEAD}
+                if rates is None:
+                    for lr in RATES:
+                        for seed in CHOOSING:
+                            yield Cell.of(run(name, layers, lr, seed, **options), experiment="choosing", task=name, arm=arm)
+                else:
+                    for seed in SEEDS[:3]:
+                        yield Cell.of(run(name, layers, rates[name, arm], seed, **options), experiment="sizes", task=name, arm=arm)
+
+
+def windows(lr: float) -> Iterator[Cell]:
+    """Code with every 4th layer 2-simplicial, under windows of equal and of other areas."""
+    for w1, w2 in WINDOWS:
+        for seed in SEEDS:
+            config = run("code", ARMS["2-simplicial, every 4th layer"], lr, seed, w1=w1, w2=w2)
+            yield Cell.of(config, experiment="windows", task="code", arm=f"{w1} x {w2}")
+
+
 PLACED = ("Match3", "relations", "functions")
 EXPERIMENTS = {
     "choosing": lambda tasks: choosing(ARMS, tasks or TASKS),
@@ -167,6 +204,9 @@ EXPERIMENTS = {
     "places": lambda tasks: efficiency(_only(chosen(records.read("placing.csv")), tasks), PLACES),
     "placing_small": lambda tasks: choosing(PLACES, tasks or PLACED, embedding=SMALL_EMBEDDING),
     "places_small": lambda tasks: efficiency(_only(chosen(records.read("placing_small.csv")), tasks), PLACES, embedding=SMALL_EMBEDDING),
+    "sizing": lambda tasks: sizes(None, tasks),
+    "sizes": lambda tasks: sizes(chosen(records.read("sizing.csv")), tasks),
+    "windows": lambda tasks: windows(chosen(records.read("choosing.csv"))["code", "2-simplicial, every 4th layer"]),
     "remedies": lambda tasks: remedies(tasks or ("Match3", "relations")),
 }
 
@@ -180,8 +220,9 @@ def cells(experiment: str, tasks: list[str] | None = None) -> list[Cell]:
     """
     if experiment not in EXPERIMENTS:
         raise ValueError(f"experiment={experiment!r}: choose one of {sorted(EXPERIMENTS)}")
-    if unknown := set(tasks or ()) - set(TASKS):
-        raise ValueError(f"task={sorted(unknown)[0]!r}: choose one of {sorted(TASKS)}")
+    known = SIZES if experiment in ("sizing", "sizes") else TASKS
+    if unknown := set(tasks or ()) - set(known):
+        raise ValueError(f"task={sorted(unknown)[0]!r}: choose one of {sorted(known)}")
     return list(EXPERIMENTS[experiment](tasks))
 
 

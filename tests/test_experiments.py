@@ -65,6 +65,37 @@ def test_places_and_remedies_are_what_their_names_say():
         assert abs(parameter_count(changed.model) / parameter_count(plain.model) - 1) < 0.01
 
 
+def test_sizes_are_equal_in_both_arms_and_grow():
+    for name in experiments.SIZES:
+        cells = list(experiments.sizes(None, [name]))
+        counts = {}
+        for cell in cells:
+            kind, width = dict(cell.about)["arm"].split(", width ")
+            counts.setdefault(int(width), {})[kind] = parameter_count(cell.config.model)
+            assert cell.config.model.width // cell.config.model.heads == experiments.HEAD
+        assert tuple(sorted(counts)) == experiments.SIZES[name]
+        assert all(max(c.values()) < 1.02 * min(c.values()) and len(c) == 2 for c in counts.values())
+        grown = [counts[w]["dot product"] for w in experiments.SIZES[name]]
+        assert grown == sorted(grown)
+        assert len({cell.config.tokens for cell in cells}) == 1
+
+
+def test_sizes_take_their_own_rates():
+    rates = {(dict(c.about)["task"], dict(c.about)["arm"]): 1e-3 for c in experiments.sizes()}
+    rates["code", "2-simplicial, width 64"] = 4e-3
+    cells = list(experiments.sizes(rates))
+    assert Counter(c.config.seed for c in cells) == dict.fromkeys((0, 1, 2), 2 * (6 + 5))
+    assert {c.config.model.width for c in cells if c.config.lr == 4e-3} == {64}
+
+
+def test_windows_have_equal_cost_where_they_should():
+    cells = list(experiments.windows(1e-3))
+    at = {dict(c.about)["arm"]: (c.config.model.w1, c.config.model.w2) for c in cells}
+    assert tuple(at.values()) == experiments.WINDOWS
+    assert sum(a * b == 512 for a, b in at.values()) == 5
+    assert len({parameter_count(c.config.model) for c in cells}) == 1
+
+
 @pytest.mark.parametrize("name", ["sum of three", "functions"])
 def test_a_planned_run_runs(name):
     config = experiments.run(name, experiments.ARMS["2-simplicial, every 4th layer"], 1e-3, 0)
