@@ -103,7 +103,8 @@ def _sweep(args) -> int:
     os.environ["SIMPLEX_LAB_COMMAND"] = f"simplex-lab sweep --experiment {args.experiment} --device {args.device}"
     small = [cell for cell in cells if experiments.is_small(cell)]
     failed = sweep.run_fleets(small, folder, device=args.device)
-    failed += sweep.run([cell for cell in cells if cell not in set(small)], folder, jobs=args.jobs, device=args.device)
+    large = [cell for cell in cells if not experiments.is_small(cell)]
+    failed += sweep.run(large, folder, jobs=args.jobs, device=args.device)
     out = records.write(args.out or records.RESULTS / f"{args.experiment}.csv", sweep.rows(args.experiment, folder))
     print(f"wrote {os.path.relpath(out)}")
     return 1 if failed else 0

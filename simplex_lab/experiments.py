@@ -89,12 +89,10 @@ REMEDIES = {
 
 
 def model(task: Task, layers: tuple[str, ...], **options) -> ModelConfig:
-    """A model of the experiments: 128 wide, 4 heads; code has windows, and byte models are twice as wide."""
-    wide = {"width": 256, "w1": 16, "w2": 32} if isinstance(task, CodeBytes) else {"width": 128}
+    """A model of the experiments: 128 wide, 4 heads. Byte models are twice as wide, and their 2-simplicial layers have windows."""
+    wide = {"width": 256, "w1": 16, "w2": 32, "dot_sees_all": True} if isinstance(task, CodeBytes) else {"width": 128}
     wide = {"heads": 4} | wide | options
     base = ModelConfig(vocabulary=task.vocabulary, length=task.n, layers=layers, classes=task.classes, **wide)
-    if isinstance(task, CodeBytes) and "simplicial" not in layers:
-        base = replace(base, w1=None)  # a dot-product layer sees the whole past
     target = parameter_count(replace(base, layers=every(4, len(layers) if len(layers) > 4 else 4), hidden=2 * base.width))
     return match_parameters(base, target)
 
@@ -152,7 +150,13 @@ def chosen(rows) -> dict[tuple[str, str], float]:
         last = missed[-1] if asked.family == "code" or task in SCALED else -right[-1]
         found = (tokens_to(TARGET, tokens, right), last) if whole else (inf, inf)
         scores.setdefault((task, arm), {}).setdefault(lr, []).append(found)
-    return {key: min(by_rate, key=lambda lr: tuple(median(x) for x in zip(*by_rate[lr], strict=True))) for key, by_rate in scores.items()}
+
+    def score(runs: list[tuple[float, float]]) -> tuple[float, float]:
+        if len(runs) < len(CHOOSING) or (inf, inf) in runs:
+            return inf, inf
+        return tuple(median(x) for x in zip(*runs, strict=True))
+
+    return {key: min(by_rate, key=lambda lr: score(by_rate[lr])) for key, by_rate in scores.items()}
 
 
 def efficiency(rates: Mapping[tuple[str, str], float], arms: Mapping[str, tuple[str, ...]] = ARMS, **options) -> Iterator[Cell]:

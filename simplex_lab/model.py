@@ -20,7 +20,8 @@ CHOICES = {"positions": ("learned", "rope"), "logits": ("trilinear", "determinan
 class ModelConfig:
     """``layers`` from bottom to top, each ``"dot"`` or ``"simplicial"``; ``length`` is the longest sequence, ``hidden`` the MLP's width.
 
-    With ``hidden=0`` there is no MLP: attention alone, between two norms. ``w1`` bounds what a dot-product layer sees, too.
+    With ``hidden=0`` there is no MLP: attention alone, between two norms. ``w1`` bounds what a dot-product layer sees, too, unless
+    ``dot_sees_all``.
     ``key_heads`` (a divisor of ``heads``; all of them unless given) share their keys and values among the query heads.
 
     ``positions``: a learned vector for each position, added to the embedding, or ``"rope"``: dot-product layers turn q and k by their
@@ -53,6 +54,7 @@ class ModelConfig:
     skip: bool = False
     residual: float = 1.0
     embedding: float = 1.0
+    dot_sees_all: bool = False
 
     def __post_init__(self):
         for kind in self.layers:
@@ -69,6 +71,11 @@ class ModelConfig:
             raise ValueError(
                 f"width={self.width}, heads={self.heads}: 'rope' turns pairs of channels, and {self.width // self.heads} is odd"
             )
+
+    @property
+    def dot_window(self) -> int | None:
+        """The window of a dot-product layer."""
+        return None if self.dot_sees_all else self.w1
 
 
 def every(nth: int, depth: int, *, first: int = 0) -> tuple[str, ...]:
@@ -114,11 +121,11 @@ class Attention(nn.Module):
         c = self.config
         kernels = self.by == "kernels" or (self.by == "auto" and parts[0].is_cuda and c.causal and 16 <= parts[0].shape[-1] <= 128)
         if self.kind == "dot":
-            if kernels and c.w1 is None:
+            if kernels and c.dot_window is None:
                 q, k, v = (t.transpose(1, 2) for t in parts)
                 fused = nn.functional.scaled_dot_product_attention(q, k, v, is_causal=c.causal, enable_gqa=k.shape[1] != q.shape[1])
                 return fused.transpose(1, 2)
-            return dot_product(*parts, w=c.w1, causal=c.causal).o
+            return dot_product(*parts, w=c.dot_window, causal=c.causal).o
         if kernels:
             from simplex_kernels import two_simplicial_attention
 
@@ -179,7 +186,7 @@ def flops_per_token(config: ModelConfig) -> float:
     """
     c, D = config, config.width // config.heads
     key_heads, S = c.key_heads or c.heads, config.length
-    seen = {"dot": count_pairs(S, c.w1), "simplicial": count_triples(S, c.w1, c.w2)}
+    seen = {"dot": count_pairs(S, c.dot_window), "simplicial": count_triples(S, c.w1, c.w2)}
     weights = c.width * c.classes
     for kind in c.layers:
         weights += c.width * D * (c.heads + (PROJECTIONS[kind] - 1) * key_heads) + c.width**2 + 2 * c.width * c.hidden

@@ -47,10 +47,7 @@ def run(cells: Iterable[Cell], folder: str | Path, *, jobs: int = 1, device: str
     ``folder`` holds three files a cell: ``KEY.json`` what it is, ``KEY.pt`` its checkpoint, ``KEY.done.json`` its history. Start the same
     sweep again after an interruption: finished cells are left alone, and others go on from their checkpoints.
     """
-    folder, cells = Path(folder), list(cells)
-    folder.mkdir(parents=True, exist_ok=True)
-    todo = [cell for cell in cells if not (folder / f"{cell.key}.done.json").exists()]
-    say(f"{len(cells)} cells, {len(cells) - len(todo)} of them finished")
+    folder, todo = _unfinished(cells, folder, say)
 
     def one(cell: Cell) -> bool:
         path = folder / f"{cell.key}.json"
@@ -72,10 +69,7 @@ def run_fleets(cells: Iterable[Cell], folder: str | Path, *, at_once: int = 16, 
     """
     from simplex_lab.fleet import train_fleet
 
-    folder, cells = Path(folder), list(cells)
-    folder.mkdir(parents=True, exist_ok=True)
-    todo = [cell for cell in cells if not (folder / f"{cell.key}.done.json").exists()]
-    say(f"{len(cells)} cells, {len(cells) - len(todo)} of them finished")
+    folder, todo = _unfinished(cells, folder, say)
     groups: dict[TrainConfig, list[Cell]] = {}
     for cell in todo:
         groups.setdefault(replace(cell.config, seed=0, lr=1.0), []).append(cell)
@@ -91,6 +85,15 @@ def run_fleets(cells: Iterable[Cell], folder: str | Path, *, at_once: int = 16, 
             seconds = sum(h.seconds for h in histories)
             say(f"{dict(part[0].about)}: {len(part)} runs in {seconds:.0f} s, accuracy {last[0]:.3f} to {last[-1]:.3f}")
     return diverged
+
+
+def _unfinished(cells: Iterable[Cell], folder: str | Path, say) -> tuple[Path, list[Cell]]:
+    """The folder, made if it was not there, and what is left to do in it."""
+    folder, cells = Path(folder), list(cells)
+    folder.mkdir(parents=True, exist_ok=True)
+    todo = [cell for cell in cells if not (folder / f"{cell.key}.done.json").exists()]
+    say(f"{len(cells)} cells, {len(cells) - len(todo)} of them finished")
+    return folder, todo
 
 
 def _finish(path: Path, cell: Cell, history: History) -> None:

@@ -127,6 +127,22 @@ def test_where_nobody_gets_there_the_better_end_is_chosen_and_a_run_that_broke_o
     assert experiments.chosen(rows) == {("Match3", arm): 2e-3}
 
 
+def test_a_rate_at_which_one_of_three_runs_broke_off_is_out():
+    arm = "dot product, 1 layer"
+    for missing in (True, False):  # it diverged before the first evaluation, or later
+        rows = [r for seed in experiments.CHOOSING for r in curve(arm, 1e-3, seed, 0.5, 0.98)]
+        rows += [r for seed in (100, 101) for r in curve(arm, 2e-3, seed, 0.25, 1.0)]
+        rows += [] if missing else curve(arm, 2e-3, 102, 1, 0.9, short=True)
+        assert experiments.chosen(rows) == {("Match3", arm): 1e-3}
+
+
+def test_dot_product_layers_of_byte_models_see_the_whole_past_in_every_arm():
+    for layers in (*experiments.ARMS.values(), *experiments.PLACES.values()):
+        c = experiments.run("code", layers, 1e-3, 0).model
+        assert (c.dot_window, c.w1, c.w2) == (None, 16, 32)
+    assert {cell.config.model.dot_window for cell in experiments.windows(1e-3)} == {None}
+
+
 def test_cells_by_name(monkeypatch):
     assert len(experiments.cells("choosing")) == 11 * 5 * 4 * 3
     assert {dict(c.about)["task"] for c in experiments.cells("placing", ["relations"])} == {"relations"}

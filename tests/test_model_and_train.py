@@ -183,6 +183,17 @@ def test_the_embedding_starts_as_large_as_it_says():
     assert torch.allclose(small.embedding.weight, 0.02 * one.embedding.weight)
 
 
+def test_windows_may_be_for_2_simplicial_layers_alone():
+    """Token 0 reaches the last of six positions through a dot-product layer, though the windows are 2 long."""
+    torch.manual_seed(0)
+    tokens = torch.randint(4, (1, 6))
+    changed = tokens.clone()
+    changed[0, 0] = (tokens[0, 0] + 1) % 4
+    for sees_all in (False, True):
+        model = Model(replace(SMALL, length=6, layers=("dot", "simplicial"), w1=2, w2=2, dot_sees_all=sees_all))
+        assert ((model(tokens) - model(changed))[:, -1].abs().max() > 1e-5) == sees_all
+
+
 def test_a_residual_of_zero_leaves_the_embedding():
     torch.manual_seed(0)
     model, tokens = Model(replace(SMALL, layers=("dot", "simplicial"), residual=0.0)), torch.randint(4, (2, 5))

@@ -7,12 +7,11 @@ import math
 import torch
 
 from simplex_lab import reference
+from simplex_lab.checks.chapter08 import D, _hand_rows, _in
 from simplex_lab.checks.properties import finite, no_atomics, sharp
 from simplex_lab.checks.spec import Argument, Case, Exercise, Mistake
 from simplex_lab.windows import visible_pairs
 
-BLOCK = 16
-D = 16
 LOG2E = math.log2(math.e)
 
 
@@ -95,10 +94,6 @@ def _seeing(gradient, rule):
         return gradient(see=see.expand(len(q), len(q), len(q)))(q=q, w1=w1, w2=w2, **a)
 
     return wrong
-
-
-def _in(x, i, w):
-    return (x <= i) & (x > i - w)
 
 
 def _common(gradient):
@@ -245,13 +240,6 @@ ARGUMENTS = (
     Argument("w1", "", "int", "window for j: `i - w1 < j <= i`"),
     Argument("w2", "", "int", "window for k: `i - w2 < k <= i`"),
 )
-
-
-def _hand_rows(rows):
-    x = torch.zeros(len(rows), D)
-    for n, row in enumerate(rows):
-        x[n, : len(row)] = torch.tensor(row)
-    return x
 
 
 HAND = Case(

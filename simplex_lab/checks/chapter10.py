@@ -18,6 +18,7 @@ from simplex_lab.checks.chapter08 import (
     D,
     W,
     _hand_rows,
+    _in,
     _loads_what_is_seen,
     _sequence,
     _window_mistakes,
@@ -93,10 +94,6 @@ def _padding_counts(q, k1, k2, v1, v2, bound, w1, w2):
     lanes, rows = -torch.minimum(i + 1, torch.tensor(w2)) % 16, torch.minimum(i + 1, torch.tensor(w1))
     l = right[:, -1] + lanes * rows * torch.exp2(-bound)
     return torch.cat([right[:, :-1] * (right[:, -1] / l)[:, None], l[:, None]], 1)
-
-
-def _in(x, i, w):
-    return (x <= i) & (x > i - w)
 
 
 # --- 10.3 ----------------------------------------------------------------------------------------------------------------
