@@ -29,7 +29,8 @@ from simplex_kernels.configs import Tile
 from simplex_kernels.problem import Problem
 from simplex_kernels.tiles import LOWEST, load_row, load_tile, sees, turns
 
-# A bound (base 2) above which the pivot is not worth trying: with unit normal vectors the maximum then lies more than 80 below it.
+# A bound (base 2) above which the pivot is not tried: with normal vectors the maximum lies nearly 80 below it, and a little beyond it would
+# fail.
 PIVOT_TRY = tl.constexpr(100.0)
 # The smallest sum of weights that certifies a row. fp32 flushes what is below 2^-126, so a lost weight is at most 2^-46 of the sum, and
 # 2^20 lost pairs are 2^-26 of it.
