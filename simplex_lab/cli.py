@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import json
+import math
 import os
 import sys
 from pathlib import Path
@@ -39,9 +41,10 @@ def _parser() -> argparse.ArgumentParser:
     sweep.add_argument("--experiment", required=True, help="a name in experiments.EXPERIMENTS, for example choosing")
     sweep.add_argument("--task", action="append", help="only this task; may be given again (default: all that the plan names)")
     sweep.add_argument("--folder", help="where cells are kept, so that a stopped sweep goes on (default work/sweeps/EXPERIMENT)")
-    sweep.add_argument("--jobs", type=int, default=1, help="processes at a time; small tasks share one process as a fleet (default 1)")
-    sweep.add_argument("--device", default="cpu", help="cpu or cuda (default cpu)")
-    sweep.add_argument("--out", help="CSV to write (default results/EXPERIMENT.csv)")
+    sweep.add_argument("--jobs", type=int, default=1, help="processes at a time on each device (default 1)")
+    sweep.add_argument("--device", default="cpu", help="cpu, or cuda for all GPUs; on a GPU runs share a process as a fleet (default cpu)")
+    sweep.add_argument("--minutes", type=float, default=math.inf, help="start no process after so long (default: no limit)")
+    sweep.add_argument("--out", help="CSV to add to; what it holds is not run again (default results/EXPERIMENT.csv)")
     sweep.set_defaults(run=_sweep)
 
     bench = commands.add_parser("bench", help="time the kernels on a GPU and record it in results/kernel_bench.csv")
@@ -96,17 +99,21 @@ def _sweep(args) -> int:
 
     try:
         cells = experiments.cells(args.experiment, args.task)
-    except (ValueError, FileNotFoundError) as error:
+        devices, at_once = sweep.devices_of(args.device)
+    except (ValueError, FileNotFoundError, RuntimeError) as error:
         print(error, file=sys.stderr)
         return 1
     folder = args.folder or records.ROOT / "work" / "sweeps" / args.experiment
+    out = Path(args.out or records.RESULTS / f"{args.experiment}.csv")
+    recorded = {row["config"]["cell"] for row in records.read(out)} if out.exists() else set()
     os.environ["SIMPLEX_LAB_COMMAND"] = f"simplex-lab sweep --experiment {args.experiment} --device {args.device}"
-    small = [cell for cell in cells if experiments.is_small(cell)]
-    failed = sweep.run_fleets(small, folder, device=args.device)
-    large = [cell for cell in cells if not experiments.is_small(cell)]
-    failed += sweep.run(large, folder, jobs=args.jobs, device=args.device)
-    out = records.write(args.out or records.RESULTS / f"{args.experiment}.csv", sweep.rows(args.experiment, folder))
-    print(f"wrote {os.path.relpath(out)}")
+    try:
+        options = {"devices": devices, "at_once": at_once, "jobs": args.jobs, "minutes": args.minutes}
+        failed = sweep.run(cells, folder, recorded=recorded, **options)
+    finally:  # after Ctrl-C, too
+        rows = sweep.rows(args.experiment, folder, target=experiments.TARGET, every=experiments.recorded_every)
+        new = [row for row in rows if json.loads(row["config"])["cell"] not in recorded]
+        print(f"wrote {os.path.relpath(records.append(out, new))}")
     return 1 if failed else 0
 
 

@@ -29,19 +29,21 @@ class CodeBytes(Task):
     vocabulary = 256
     classes = 256
 
-    def sample(self, batch: int, generator: torch.Generator, device="cpu") -> tuple[Int[Tensor, "B n"], Int[Tensor, "B n"]]:
-        """Draw ``batch`` pieces of the training files and what follows each byte."""
-        return tuple(t.to(device) for t in self._pieces("train", batch, generator))
+    def draw(self, batch: int, generator: torch.Generator) -> Int[Tensor, "B n+1"]:
+        """``batch`` pieces of the training files, each with the byte behind it."""
+        return self._pieces("train", batch, generator)
+
+    def labelled(self, drawn: Int[Tensor, "B n+1"]) -> tuple[Int[Tensor, "B n"], Int[Tensor, "B n"]]:
+        return drawn[:, :-1], drawn[:, 1:]
 
     def held_out(self, batch: int, generator: torch.Generator) -> tuple[Int[Tensor, "B n"], Int[Tensor, "B n"]]:
         """The same from files that are never trained on."""
-        return self._pieces("validation", batch, generator)
+        return self.labelled(self._pieces("validation", batch, generator))
 
     def _pieces(self, split: str, batch: int, generator: torch.Generator):
         text = corpus(split)
         at = torch.randint(len(text) - self.n, (batch,), generator=generator)[:, None] + torch.arange(self.n + 1)
-        pieces = text[at].long()
-        return pieces[:, :-1], pieces[:, 1:]
+        return text[at].long()
 
 
 @functools.cache

@@ -7,12 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from math import inf, nan
+from math import inf
 from statistics import median
 
 from simplex_lab import records
 from simplex_lab.code_bytes import CodeBytes
-from simplex_lab.efficiency import tokens_to
 from simplex_lab.model import ModelConfig, every, match_parameters, parameter_count
 from simplex_lab.sweep import Cell
 from simplex_lab.tasks import Composition, FunctionComposition, Match, ModularSum, Task, WindowBits
@@ -116,7 +115,7 @@ def run(name: str, layers: tuple[str, ...], lr: float, seed: int, **options) -> 
         eval_every=50,
         eval_sequences=256 if code else 1024,
         schedule="cosine",
-        precision="bf16" if code else "fp32",
+        precision="bf16",
     )
 
 
@@ -126,44 +125,58 @@ def choosing(arms: Mapping[str, tuple[str, ...]], tasks=TASKS, **options) -> Ite
         for arm, layers in arms.items():
             for lr in RATES:
                 for seed in CHOOSING:
-                    yield Cell.of(run(name, layers, lr, seed, **options), experiment="choosing", task=name, arm=arm)
+                    yield Cell.of(run(name, layers, lr, seed, **options), experiment="choosing", task=name, arm=arm, **options)
+
+
+def scores(rows) -> dict[tuple[str, str], dict[float, tuple[float, float]]]:
+    """``{(task, arm): {lr: score}}`` from the runs on the choosing seeds; the lower of two scores is better.
+
+    Tokens to the target, in the median; where they are equal, or none got there, how the runs ended: by accuracy, for code and scaling by
+    held-out loss. A rate at which a run diverged scores infinity.
+    """
+    runs: dict[tuple, dict[str, float]] = {}
+    for row in rows:
+        c = row["config"]
+        if c["experiment"] == "choosing":
+            runs.setdefault((c["task"], c["arm"], c["lr"], row["seed"]), {})[row["metric"]] = row["value"]
+    found: dict[tuple, dict[float, list]] = {}
+    for (task, arm, lr, _), ended in runs.items():
+        if "tokens to target" in ended:
+            by_loss = (TASKS | SCALED)[task].family == "code" or task in SCALED
+            last = ended["final held-out loss"] if by_loss else -ended["final accuracy"]
+            score = (inf if by_loss else ended["tokens to target"], last)
+        else:
+            score = inf, inf
+        found.setdefault((task, arm), {}).setdefault(lr, []).append(score)
+
+    def middle(scores: list[tuple[float, float]]) -> tuple[float, float]:
+        if len(scores) < len(CHOOSING) or (inf, inf) in scores:
+            return inf, inf
+        return tuple(median(x) for x in zip(*scores, strict=True))
+
+    return {key: {lr: middle(score) for lr, score in by_rate.items()} for key, by_rate in found.items()}
 
 
 def chosen(rows) -> dict[tuple[str, str], float]:
-    """``{(task, arm): lr}``: of the recorded rates the one with the fewest tokens to the target, in the median over the choosing seeds.
+    """``{(task, arm): lr}``: the recorded rate with the best of the :func:`scores`."""
+    return {key: min(by_rate, key=lambda lr: by_rate[lr]) for key, by_rate in scores(rows).items()}
 
-    Where no median gets there, the one that ends best: by accuracy, for code by held-out loss. A rate at which a run diverged is out.
-    """
-    curves: dict[tuple, dict[int, tuple[float, float]]] = {}
-    for row in rows:
-        c = row["config"]
-        if c.get("experiment") == "choosing" and "tokens" in c:
-            points = curves.setdefault((c["task"], c["arm"], c["lr"], row["seed"]), {})
-            right, missed = points.get(c["tokens"], (nan, nan))
-            points[c["tokens"]] = (row["value"], missed) if row["metric"] == "accuracy" else (right, row["value"])
-    scores: dict[tuple, dict[float, list]] = {}
-    for (task, arm, lr, _), points in curves.items():
-        tokens = sorted(points)
-        right, missed = zip(*(points[t] for t in tokens), strict=True)
-        asked = (TASKS | SCALED)[task]
-        whole = tokens[-1] >= asked.steps * batch(asked.task) * asked.task.n
-        last = missed[-1] if asked.family == "code" or task in SCALED else -right[-1]
-        found = (tokens_to(TARGET, tokens, right), last) if whole else (inf, inf)
-        scores.setdefault((task, arm), {}).setdefault(lr, []).append(found)
 
-    def score(runs: list[tuple[float, float]]) -> tuple[float, float]:
-        if len(runs) < len(CHOOSING) or (inf, inf) in runs:
-            return inf, inf
-        return tuple(median(x) for x in zip(*runs, strict=True))
-
-    return {key: min(by_rate, key=lambda lr: score(by_rate[lr])) for key, by_rate in scores.items()}
+def standing(rows) -> dict[str, tuple[str, str]]:
+    """``{task: (ours, theirs)}``: the best 2-simplicial and the best dot-product arm of each task on the choosing seeds."""
+    best: dict[str, dict[bool, tuple]] = {}
+    for (task, arm), by_rate in scores(rows).items():
+        mine = best.setdefault(task, {})
+        dot = "simplicial" not in ARMS[arm]
+        mine[dot] = min(mine.get(dot, ((inf, inf), "")), (min(by_rate.values()), arm))
+    return {task: (mine[False][1], mine[True][1]) for task, mine in best.items() if len(mine) == 2}
 
 
 def efficiency(rates: Mapping[tuple[str, str], float], arms: Mapping[str, tuple[str, ...]] = ARMS, **options) -> Iterator[Cell]:
     """Every arm of every task at its own rate, ``{(task, arm): lr}``, on the seeds that are reported."""
     for (name, arm), lr in rates.items():
         for seed in SEEDS:
-            yield Cell.of(run(name, arms[arm], lr, seed, **options), experiment="efficiency", task=name, arm=arm)
+            yield Cell.of(run(name, arms[arm], lr, seed, **options), experiment="efficiency", task=name, arm=arm, **options)
 
 
 def remedies(tasks=("Match3", "relations")) -> Iterator[Cell]:
@@ -230,9 +243,11 @@ def cells(experiment: str, tasks: list[str] | None = None) -> list[Cell]:
     return list(EXPERIMENTS[experiment](tasks))
 
 
-def is_small(cell: Cell) -> bool:
-    """Does a cell train in a fleet? Bytes do not: their sequences are long, and their models fill a chip by themselves."""
-    return not isinstance(cell.config.task, CodeBytes)
+def recorded_every(cell: Cell) -> int:
+    """Which share of a run's evaluations is recorded: of the reported ones each third, for code each; of the others how they ended."""
+    if dict(cell.about)["experiment"] != "efficiency":
+        return 0
+    return 1 if isinstance(cell.config.task, CodeBytes) else 3
 
 
 def _only(rates: dict[tuple[str, str], float], tasks) -> dict[tuple[str, str], float]:

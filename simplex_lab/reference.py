@@ -166,12 +166,12 @@ class _Signed(NamedTuple):
     """Channels of a tensor, chosen and with a common sign: ``x`` holds them, ``undo`` takes a gradient back to all ``D`` channels."""
 
     x: Tensor
-    index: Tensor
-    sign: int
-    D: int
+    index: Tensor | None = None  # None: all of them, as they are
+    sign: int = 1
+    D: int = 0
 
     def undo(self, g: Tensor) -> Tensor:
-        return g.new_zeros(*g.shape[:-1], self.D).index_add_(-1, self.index, self.sign * g)
+        return g if self.index is None else g.new_zeros(*g.shape[:-1], self.D).index_add_(-1, self.index, self.sign * g)
 
 
 def _permuted(x: Tensor, index: list[int], sign: int = 1) -> _Signed:
@@ -182,11 +182,11 @@ def _permuted(x: Tensor, index: list[int], sign: int = 1) -> _Signed:
 def _products(q, k1, k2, logits):
     """The form as a sum of plain trilinear products: one for ``"trilinear"``, two by the rule of Sarrus for ``"determinant"`` (eq. 8)."""
     D = q.shape[-1]
-    same = list(range(D))
     if logits == "trilinear":
-        return [(_permuted(q, same), _permuted(k1, same), _permuted(k2, same))]
+        return [(_Signed(q), _Signed(k1), _Signed(k2))]
     if logits != "determinant":
         raise ValueError(f"logits={logits!r}: choose 'trilinear' or 'determinant'")
+    same = list(range(D))
     whole = D - D % 3
     turn = [c - c % 3 + (c % 3 + 1) % 3 for c in range(whole)]  # (2, 3, 1) in every chunk
     back = [c - c % 3 + (c % 3 + 2) % 3 for c in range(whole)]  # (3, 1, 2) in every chunk

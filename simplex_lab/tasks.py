@@ -52,8 +52,11 @@ class Task:
 
     def sample(self, batch: int, generator: torch.Generator, device: str | torch.device = "cpu") -> tuple[Tensor, Tensor]:
         """Draw ``batch`` sequences and their labels; the generator's device draws, ``device`` works the labels out."""
-        x = self.draw(batch, generator).to(device)
-        return x, self.labels(x)
+        return self.labelled(self.draw(batch, generator).to(device))
+
+    def labelled(self, drawn: Tensor) -> tuple[Tensor, Tensor]:
+        """Tokens and labels of what ``draw`` gave."""
+        return drawn, self.labels(drawn)
 
     def held_out(self, batch: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """Sequences to judge by: drawn like the others, unless a task keeps data apart."""

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from dataclasses import replace
+from math import inf
 
 import pytest
 
@@ -103,37 +104,48 @@ def test_a_planned_run_runs(name):
     assert history.held_out_loss[-1] > 0
 
 
-def curve(arm, lr, seed, reached, last, *, task="Match3", short=False):
-    """Rows of one run: accuracy 0.6, then ``last`` from ``reached`` tokens on; held-out loss is one minus accuracy."""
-    whole = experiments.TASKS[task].steps * 256 * experiments.TASKS[task].task.n
+def ended(arm, lr, seed, tokens, last=1.0, *, task="Match3", loss=0.0):
+    """Rows of one run on a choosing seed; ``tokens=None``: it diverged."""
     config = {"experiment": "choosing", "task": task, "arm": arm, "lr": lr}
-    for tokens in (whole // 4, whole // 2) if short else (whole // 4, whole // 2, whole):
-        value = last if tokens >= reached * whole else 0.6
-        for metric, v in (("accuracy", value), ("held-out loss", 1 - value)):
-            yield {"config": config | {"tokens": tokens}, "seed": seed, "metric": metric, "value": v}
+    metrics = {"tokens to target": tokens, "final accuracy": last, "final held-out loss": loss}
+    for metric, value in ({"diverged": 100.0} if tokens is None else metrics).items():
+        yield {"config": config, "seed": seed, "metric": metric, "value": value}
 
 
 def test_the_chosen_rate_needs_the_fewest_tokens_in_the_median():
     arm, rows = "2-simplicial, 1 layer", []
-    for seed, fast, slow in ((100, 0.25, 0.5), (101, 0.5, 0.5), (102, 0.25, 0.25)):
-        rows += [*curve(arm, 1e-3, seed, fast, 0.98), *curve(arm, 2e-3, seed, slow, 1.0)]
+    for seed, fast, slow in ((100, 25, 50), (101, 50, 50), (102, 25, 25)):
+        rows += [*ended(arm, 1e-3, seed, fast, 0.98), *ended(arm, 2e-3, seed, slow)]
     assert experiments.chosen(rows) == {("Match3", arm): 1e-3}
 
 
-def test_where_nobody_gets_there_the_better_end_is_chosen_and_a_run_that_broke_off_is_not():
+def test_where_nobody_gets_there_the_better_end_is_chosen():
     arm, rows = "dot product, 1 layer", []
     for seed in experiments.CHOOSING:
-        rows += [*curve(arm, 1e-3, seed, 1, 0.7), *curve(arm, 2e-3, seed, 1, 0.8), *curve(arm, 4e-3, seed, 0.5, 0.9, short=True)]
+        rows += [*ended(arm, 1e-3, seed, inf, 0.7), *ended(arm, 2e-3, seed, inf, 0.8)]
     assert experiments.chosen(rows) == {("Match3", arm): 2e-3}
+
+
+def test_code_goes_by_its_loss():
+    arm, rows = "dot product, 1 layer", []
+    for seed in experiments.CHOOSING:
+        rows += [*ended(arm, 1e-3, seed, inf, 0.7, task="code", loss=1.0), *ended(arm, 2e-3, seed, inf, 0.8, task="code", loss=1.1)]
+    assert experiments.chosen(rows) == {("code", arm): 1e-3}
 
 
 def test_a_rate_at_which_one_of_three_runs_broke_off_is_out():
     arm = "dot product, 1 layer"
-    for missing in (True, False):  # it diverged before the first evaluation, or later
-        rows = [r for seed in experiments.CHOOSING for r in curve(arm, 1e-3, seed, 0.5, 0.98)]
-        rows += [r for seed in (100, 101) for r in curve(arm, 2e-3, seed, 0.25, 1.0)]
-        rows += [] if missing else curve(arm, 2e-3, 102, 1, 0.9, short=True)
+    for missing in (True, False):  # its process failed, or it diverged in a fleet
+        rows = [r for seed in experiments.CHOOSING for r in ended(arm, 1e-3, seed, 50)]
+        rows += [r for seed in (100, 101) for r in ended(arm, 2e-3, seed, 25)]
+        rows += [] if missing else ended(arm, 2e-3, 102, None)
         assert experiments.chosen(rows) == {("Match3", arm): 1e-3}
+
+
+def test_the_arms_of_a_ratio_are_the_best_of_each_kind():
+    needs = {"dot product, 1 layer": 90, "dot product, 2 layers": 70, "2-simplicial, 1 layer": 30, "2-simplicial, every 4th layer": 40}
+    rows = [r for arm, tokens in needs.items() for seed in experiments.CHOOSING for r in ended(arm, 1e-3, seed, tokens)]
+    assert experiments.standing(rows) == {"Match3": ("2-simplicial, 1 layer", "dot product, 2 layers")}
 
 
 def test_dot_product_layers_of_byte_models_see_the_whole_past_in_every_arm():
@@ -146,12 +158,12 @@ def test_dot_product_layers_of_byte_models_see_the_whole_past_in_every_arm():
 def test_cells_by_name(monkeypatch):
     assert len(experiments.cells("choosing")) == 11 * 5 * 4 * 3
     assert {dict(c.about)["task"] for c in experiments.cells("placing", ["relations"])} == {"relations"}
-    rows = [row for seed in experiments.CHOOSING for row in curve("dot product, 2 layers", 1e-3, seed, 0.5, 1.0)]
+    rows = [row for seed in experiments.CHOOSING for row in ended("dot product, 2 layers", 1e-3, seed, 50)]
     monkeypatch.setattr(experiments.records, "read", lambda name: rows)
     found = experiments.cells("efficiency")
     assert [(c.config.seed, c.config.lr) for c in found] == [(seed, 1e-3) for seed in experiments.SEEDS]
-    assert all(experiments.is_small(c) for c in found)
-    assert not experiments.is_small(experiments.cells("choosing", ["code"])[0])
+    assert {experiments.recorded_every(c) for c in found} == {3}
+    assert {experiments.recorded_every(c) for c in experiments.cells("choosing")} == {0}
 
 
 @pytest.mark.parametrize(("asked", "words"), [(("guessing", None), "choosing"), (("choosing", ["chess"]), "'chess'")])

@@ -1,6 +1,7 @@
 """The kernels as a PyTorch operation: refused input, strides, autograd, ``torch.compile``, autocast, decoding, determinism."""
 
 import re
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -270,6 +271,23 @@ def test_compile_without_graph_break(monkeypatch):
     torch.testing.assert_close(lse2, expected["lse2"])
     for name, g in zip(NAMES[2:], gradients, strict=True):
         torch.testing.assert_close(g, 2 * expected[name], rtol=1e-4, atol=1e-4)
+
+
+@BOTH
+def test_vmap_is_one_call_after_the_other(window, monkeypatch):
+    """An ensemble of three; the first keys are shared, and the queries' mapped axis is their second."""
+    case = replace(TINY, documents=True)
+    many = [torch.stack([draw(replace(case, seed=seed))[n] for seed in range(3)]) for n in range(6)]
+    many[0], many[1] = many[0].movedim(0, 1).contiguous(), many[1][0]
+    in_dims, options, leaves = (1, None, 0, 0, 0), case.options, [x.requires_grad_() for x in many[:5]]
+    with tiles(monkeypatch, window=window):
+        together = torch.vmap(lambda *x: two_simplicial_attention(*x, **options), in_dims)(*leaves)
+        alone = [[x if at is None else x.select(at, m) for x, at in zip(leaves, in_dims, strict=True)] for m in range(3)]
+        alone = torch.stack([two_simplicial_attention(*x, **options) for x in alone])
+        torch.testing.assert_close(together, alone)
+        got, expected = (torch.autograd.grad(o, leaves, many[5]) for o in (together, alone))
+    for name, g, e in zip(NAMES[2:], got, expected, strict=True):
+        torch.testing.assert_close(g, e, msg=name)
 
 
 def test_autocast_takes_its_dtype(monkeypatch):

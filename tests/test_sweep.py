@@ -64,12 +64,21 @@ def test_a_stopped_cell_goes_on_from_its_checkpoint(tmp_path):
 
 
 def test_records_name_arm_seed_and_source(folder):
-    rows = sweep.rows("try", folder)
-    assert {(r["seed"], r["metric"]) for r in rows} == {(s, m) for s in "01" for m in ("accuracy", "held-out loss", "training time")}
+    rows = sweep.rows("try", folder, target=0.1)
+    ends = {"tokens to target", "final accuracy", "final held-out loss", "training time"}
+    assert {(r["seed"], r["metric"]) for r in rows} == {(s, m) for s in "01" for m in ends | {"accuracy", "held-out loss"}}
     configs = [json.loads(r["config"]) for r in rows]
     assert {c["arm"] for c in configs} == {"dot"}
+    assert {c["cell"] for c in configs} == {cell.key for cell in CELLS}
     assert sorted({c["tokens"] for c in configs if "tokens" in c}) == [3 * 8 * 5, 6 * 8 * 5]
     assert all(r["date"] and r["command"] for r in rows)
+
+
+def test_how_many_evaluations_are_recorded(folder):
+    for every, tokens in ((0, set()), (1, {120, 240}), (2, {240}), (5, {240})):
+        rows = sweep.rows("try", folder, target=2.0, every=lambda cell, n=every: n)
+        assert {json.loads(r["config"])["tokens"] for r in rows if r["metric"] == "accuracy"} == tokens
+        assert {r["value"] for r in rows if r["metric"] == "tokens to target"} == {"inf"}
 
 
 def test_keys_tell_cells_apart():
@@ -78,15 +87,56 @@ def test_keys_tell_cells_apart():
     assert Cell.from_dict(json.loads(json.dumps(CELLS[0].as_dict()))) == CELLS[0]
 
 
+def test_an_option_that_stands_at_its_default_renames_no_cell():
+    assert Cell.of(replace(RUN, schedule="linear"), task="Match2", arm="dot").key == CELLS[0].key
+    assert Cell.of(replace(RUN, model=replace(MODEL, residual=1.0)), task="Match2", arm="dot").key == CELLS[0].key
+    assert Cell.of(replace(RUN, model=replace(MODEL, residual=0.5)), task="Match2", arm="dot").key != CELLS[0].key
+    assert Cell.of(replace(RUN, task=replace(RUN.task, causal=False)), task="Match2", arm="dot").key != CELLS[0].key
+
+
+def test_what_is_recorded_is_not_run_and_after_the_time_nothing_is_started(tmp_path):
+    said = []
+    assert sweep.run(CELLS, tmp_path, recorded={cell.key for cell in CELLS}, say=said.append) == []
+    assert sweep.run(CELLS, tmp_path, minutes=-1, say=said.append) == []
+    assert said == ["2 cells, 2 of them finished", "2 cells, 0 of them finished"]
+
+
+def test_ctrl_c_starts_nothing_more(tmp_path, monkeypatch):
+    def stop(command, **options):
+        started.append(command)
+        raise KeyboardInterrupt
+
+    started = []
+    monkeypatch.setattr(sweep.subprocess, "run", stop)
+    with pytest.raises(KeyboardInterrupt):
+        sweep.run([*CELLS, BROKEN], tmp_path)
+    assert len(started) == 1
+
+
 def test_fleets_give_what_processes_give(folder, tmp_path):
     grid = [*CELLS, Cell.of(replace(RUN, model=replace(MODEL, layers=("simplicial",))), task="Match2", arm="triples"), BROKEN]
     said = []
-    assert sweep.run_fleets(grid, tmp_path, at_once=2, device="cpu", say=said.append) == [BROKEN]
+    assert sweep.run(grid, tmp_path, at_once=2, say=said.append) == [BROKEN]
     together, alone = dict(sweep.finished(tmp_path)), dict(sweep.finished(folder))
     for cell in CELLS:
         assert together[cell]["loss"] == pytest.approx(alone[cell]["loss"], abs=1e-4)
-    assert sweep.run_fleets(grid, tmp_path, device="cpu", say=said.append) == []
-    assert said[-1] == "4 cells, 4 of them finished"
-    rows = [r for r in sweep.rows("try", tmp_path) if json.loads(r["config"])["arm"] == "broken"]
+        assert (together[cell]["together"], alone[cell]["together"]) == (2, 1)
+    beside = Cell.of(replace(BROKEN.config, lr=1e-3), task="Match2", arm="fine")
+    assert sweep.run([beside, BROKEN], tmp_path / "both", at_once=2, say=said.append) == []
+    rows = [r for r in sweep.rows("try", tmp_path / "both", target=0.9) if json.loads(r["config"])["arm"] == "broken"]
     assert [r["metric"] for r in rows] == ["diverged", "training time"]
     assert rows[0]["value"] == str(3 * 8 * 5)
+
+
+def test_a_fleet_is_started_with_what_may_share_it():
+    other = Cell.of(replace(RUN, batch=4), task="Match2", arm="dot")
+    assert sweep._groups([CELLS[0], other, CELLS[1], BROKEN], 2) == [CELLS, [other], [BROKEN]]
+    assert sweep._groups([replace(c, config=replace(c.config, lr=lr)) for lr in (1.0, 2.0) for c in CELLS], 3)[0][2].config.lr == 2.0
+    assert sweep._groups([*CELLS, BROKEN], 1) == [[CELLS[0]], [CELLS[1]], [BROKEN]]
+
+
+def test_a_gpu_that_is_not_there_is_named(monkeypatch):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    with pytest.raises(RuntimeError, match="no CUDA device"):
+        sweep.devices_of("cuda")
+    assert sweep.devices_of("cpu") == (("cpu",), 1)

@@ -1,4 +1,4 @@
-"""2-simplicial attention as one PyTorch operation: checked inputs, gradients, ``torch.compile``.
+"""2-simplicial attention as one PyTorch operation: checked inputs, gradients, ``torch.compile``, ``torch.vmap``.
 
     o = two_simplicial_attention(q, k1, k2, v1, v2, w1=32, w2=512)
 
@@ -126,6 +126,17 @@ def attention(
         else:
             o, lse2 = forward.launch(p, configs.forward(p))
     return o, lse2.transpose(1, 2)
+
+
+@attention.register_vmap
+def _(info, in_dims, *args):
+    """The mapped axis joins the batch: one launch serves all."""
+    whole = []
+    for x, at in zip(args, in_dims, strict=True):
+        if isinstance(x, Tensor):
+            x = (x.expand(info.batch_size, *x.shape) if at is None else x.movedim(at, 0)).flatten(0, 1)
+        whole.append(x)
+    return tuple(x.unflatten(0, (info.batch_size, -1)) for x in attention(*whole)), (0, 0)
 
 
 @attention.register_fake
