@@ -6,7 +6,7 @@ import shlex
 
 import pytest
 
-from simplex_lab import cli, presets, records
+from simplex_lab import cli, experiments, presets, records
 
 SOURCE = {"device": "CPU", "driver": "", "torch": "2.13.0", "triton": "", "commit": "abc", "date": "2026-01-01", "command": "x"}
 FILES = sorted(records.RESULTS.glob("*.csv"))
@@ -168,6 +168,10 @@ def test_the_command_of_a_record_makes_that_record(path):
         if args.run is cli._bench:
             assert path.stem == "kernel_bench"
             assert set(args.question) == {row["config"]["question"] for row in rows if row["command"] == command}
+        elif args.run is cli._sweep:
+            assert args.experiment == path.stem
+            planned = {(cell.key, cell.config.seed, cell.config.lr) for cell in experiments.cells(args.experiment)}
+            assert {(row["config"]["cell"], row["seed"], row["config"]["lr"]) for row in rows} <= planned
         else:
             assert args.preset in presets.PRESETS
             assert args.preset == path.stem
