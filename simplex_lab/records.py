@@ -41,7 +41,7 @@ def provenance(command: str) -> dict[str, str]:
     cuda = torch.cuda.is_available()
     return {
         "device": torch.cuda.get_device_name() if cuda else f"CPU {_cpu_name()}, {torch.get_num_threads()} threads",
-        "driver": _output("nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader") if cuda else "",
+        "driver": _output("nvidia-smi", "--id=0", "--query-gpu=driver_version", "--format=csv,noheader") if cuda else "",
         "torch": torch.__version__,
         "triton": _version("triton"),
         "commit": project_commit(),

@@ -154,7 +154,8 @@ def test_every_record_says_where_it_comes_from(path):
             assert row[column], (column, row)
         assert re.fullmatch("[0-9a-f]{7,40}", row["commit"]), "recorded from code that was not committed"
         assert re.fullmatch(r"20\d\d-\d\d-\d\d", row["date"])
-        assert math.isfinite(row["value"])
+        never = row["metric"] == "tokens to target" and row["value"] == math.inf
+        assert never or math.isfinite(row["value"])
 
 
 @pytest.mark.parametrize("path", OWN, ids=lambda p: p.name)
