@@ -31,7 +31,9 @@ class ModelConfig:
     ``qk_norm`` norms q and the keys of each head. ``k2_bias, v2_bias`` are added to all entries of k2 and v2: with ``v2_bias=1`` a
     2-simplicial layer can pass on plain ``v1``. ``output_norm`` norms what a 2-simplicial layer's heads give, before they are mixed.
     ``skip`` lets a 2-simplicial layer read the embedding beside the stream. ``residual`` scales what each part adds to the stream.
-    ``embedding`` is the standard deviation of the token embedding at the start: 1 is PyTorch's, 0.02 that of GPT-2.
+    ``embedding`` is the standard deviation of the token embedding at the start: 1 is PyTorch's, 0.02 that of GPT-2. ``scale`` multiplies
+    what is looked up, tokens and positions, in every step: training can grow a weight that started small, and has a longer way to
+    make up for a factor.
     """
 
     vocabulary: int
@@ -54,6 +56,7 @@ class ModelConfig:
     skip: bool = False
     residual: float = 1.0
     embedding: float = 1.0
+    scale: float = 1.0
     dot_sees_all: bool = False
 
     def __post_init__(self):
@@ -167,7 +170,8 @@ class Model(nn.Module):
         self.head = nn.Linear(config.width, config.classes)
 
     def forward(self, tokens: Int[Tensor, "B S"]) -> Float[Tensor, "B S classes"]:
-        x = embedded = self.embedding(tokens) + (0 if self.position is None else self.position[: tokens.shape[1]])
+        x = self.embedding(tokens) + (0 if self.position is None else self.position[: tokens.shape[1]])
+        x = embedded = x if self.config.scale == 1 else self.config.scale * x
         for layer in self.layers:
             x = layer(x, embedded)
         return self.head(self.norm(x))

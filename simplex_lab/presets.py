@@ -102,8 +102,26 @@ def probe_places(seed: int = 0) -> dict[str, TrainConfig]:
     return {arm: TrainConfig(model, task, steps=400, batch=128, lr=2e-3, seed=seed, eval_every=50) for arm, model in models.items()}
 
 
+# Tokens that are small beside what a layer adds, or are not, in six ways; the 2-simplicial layer stands above
+DROWNED = {
+    "starts at 1": {},
+    "starts at 0.02": {"embedding": 0.02},
+    "starts at 0.02, residuals of 0.02": {"embedding": 0.02, "residual": 0.02},
+    "starts at 0.02, times 50": {"embedding": 0.02, "scale": 50.0},
+    "starts at 1, times 0.02": {"scale": 0.02},
+    "starts at 1, residuals of 50": {"residual": 50.0},
+}
+
+
+def probe_drowned(seed: int = 0) -> dict[str, TrainConfig]:
+    """As :func:`probe_places`, the 2-simplicial layer above: is it the size of tokens beside what a layer adds?"""
+    above = probe_places(seed)["2-simplicial above"]
+    return {arm: replace(above, model=replace(above.model, **options)) for arm, options in DROWNED.items()}
+
+
 PRESETS = {
     "probe_places": (probe_places, ()),
+    "probe_drowned": (probe_drowned, ()),
     "chapter00": (chapter00, ()),
     "chapter00_rates": (chapter00, RATES),
     "chapter02": (chapter02, ()),

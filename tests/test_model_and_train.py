@@ -201,6 +201,18 @@ def test_a_residual_of_zero_leaves_the_embedding():
     assert torch.allclose(model(tokens), plain)
 
 
+def test_a_stream_times_a_number_is_the_same_function():
+    """Every part norms what it reads: tokens, positions and residuals a hundred times smaller change nothing but rounding."""
+    tokens = torch.randint(4, (3, 5), generator=torch.Generator().manual_seed(0))
+    found = []
+    for scale, residual in ((1.0, 1.0), (0.01, 0.01), (1.0, 10.0), (0.1, 1.0)):
+        torch.manual_seed(0)
+        found.append(Model(replace(SMALL, layers=("dot", "simplicial"), scale=scale, residual=residual))(tokens))
+    torch.testing.assert_close(found[1], found[0], rtol=2e-3, atol=2e-3)
+    torch.testing.assert_close(found[3], found[2], rtol=2e-3, atol=2e-3)
+    assert (found[2] - found[0]).abs().max() > 0.05
+
+
 OPTIONS = {
     "plain": {},
     "windows": {"w1": 3, "w2": 5},
