@@ -31,9 +31,9 @@ class ModelConfig:
     ``qk_norm`` norms q and the keys of each head. ``k2_bias, v2_bias`` are added to all entries of k2 and v2: with ``v2_bias=1`` a
     2-simplicial layer can pass on plain ``v1``. ``output_norm`` norms what a 2-simplicial layer's heads give, before they are mixed.
     ``skip`` lets a 2-simplicial layer read the embedding beside the stream. ``residual`` scales what each part adds to the stream.
-    ``embedding`` is the standard deviation of the token embedding at the start: 1 is PyTorch's, 0.02 that of GPT-2. ``scale`` multiplies
-    what is looked up, tokens and positions, in every step: training can grow a weight that started small, and has a longer way to
-    make up for a factor.
+    ``embedding`` is the standard deviation of the token embedding at the start, 1 is PyTorch's, 0.02 that of GPT-2; ``position_size`` is
+    that of learned positions. ``scale`` multiplies what is looked up, tokens and positions, in every step: training can grow a weight
+    that started small, and has a longer way to make up for a factor.
     """
 
     vocabulary: int
@@ -57,6 +57,7 @@ class ModelConfig:
     residual: float = 1.0
     embedding: float = 1.0
     scale: float = 1.0
+    position_size: float = 0.02
     dot_sees_all: bool = False
 
     def __post_init__(self):
@@ -164,7 +165,7 @@ class Model(nn.Module):
         self.config = config
         self.embedding = nn.Embedding(config.vocabulary, config.width)
         self.embedding.weight.data *= config.embedding
-        self.position = nn.Parameter(0.02 * torch.randn(config.length, config.width)) if config.positions == "learned" else None
+        self.position = nn.Parameter(config.position_size * torch.randn(config.length, config.width)) if config.positions == "learned" else None
         self.layers = nn.ModuleList(Layer(config, kind, by) for kind in config.layers)
         self.norm = nn.RMSNorm(config.width)
         self.head = nn.Linear(config.width, config.classes)

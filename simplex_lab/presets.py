@@ -113,15 +113,30 @@ DROWNED = {
 }
 
 
+# Positions as large as tokens, and weights that start so small that a step changes them by a tenth: which of the two hurts?
+POSITIONS = {
+    "positions of 1": {"position_size": 1.0},
+    "starts at 0.02, positions of 0.0004, times 50": {"embedding": 0.02, "position_size": 0.0004, "scale": 50.0},
+    "starts at 0.02, positions of 0.0004": {"embedding": 0.02, "position_size": 0.0004},
+}
+
+
 def probe_drowned(seed: int = 0) -> dict[str, TrainConfig]:
     """As :func:`probe_places`, the 2-simplicial layer above: is it the size of tokens beside what a layer adds?"""
     above = probe_places(seed)["2-simplicial above"]
     return {arm: replace(above, model=replace(above.model, **options)) for arm, options in DROWNED.items()}
 
 
+def probe_positions(seed: int = 0) -> dict[str, TrainConfig]:
+    """As :func:`probe_drowned`: is it the size of positions beside tokens?"""
+    above = probe_places(seed)["2-simplicial above"]
+    return {arm: replace(above, model=replace(above.model, **options)) for arm, options in POSITIONS.items()}
+
+
 PRESETS = {
     "probe_places": (probe_places, ()),
     "probe_drowned": (probe_drowned, ()),
+    "probe_positions": (probe_positions, ()),
     "chapter00": (chapter00, ()),
     "chapter00_rates": (chapter00, RATES),
     "chapter02": (chapter02, ()),
