@@ -43,6 +43,8 @@ def _parser() -> argparse.ArgumentParser:
     sweep.add_argument("--folder", help="where cells are kept, so that a stopped sweep goes on (default work/sweeps/EXPERIMENT)")
     sweep.add_argument("--jobs", type=int, default=1, help="processes at a time on each device (default 1)")
     sweep.add_argument("--device", default="cpu", help="cpu, or cuda for all GPUs; on a GPU runs share a process as a fleet (default cpu)")
+    sweep.add_argument("--cluster", help="slurm: hand the processes, at most --jobs at a time, to Slurm (extra: cluster); local to try it")
+    sweep.add_argument("--partition", help="of Slurm")
     sweep.add_argument("--minutes", type=float, default=math.inf, help="start no process after so long (default: no limit)")
     sweep.add_argument("--out", help="CSV to add to; what it holds is not run again (default results/EXPERIMENT.csv)")
     sweep.set_defaults(run=_sweep)
@@ -97,18 +99,25 @@ def _train(args) -> int:
 def _sweep(args) -> int:
     from simplex_lab import experiments, records, sweep
 
+    folder = Path(args.folder or records.ROOT / "work" / "sweeps" / args.experiment)
+    os.environ["SIMPLEX_LAB_COMMAND"] = f"simplex-lab sweep --experiment {args.experiment} --device {args.device}"
     try:
         cells = experiments.cells(args.experiment, args.task)
-        devices, at_once = sweep.devices_of(args.device)
+        if args.cluster:
+            from simplex_lab import cluster
+
+            devices, at_once = (args.device,), 20 if args.device == "cuda" else 1
+            partition = {"slurm_partition": args.partition} if args.partition else {}
+            start = cluster.starter(args.cluster, folder / "cluster", gpus=args.device == "cuda", **partition)
+        else:
+            (devices, at_once), start = sweep.devices_of(args.device), None
     except (ValueError, FileNotFoundError, RuntimeError) as error:
         print(error, file=sys.stderr)
         return 1
-    folder = args.folder or records.ROOT / "work" / "sweeps" / args.experiment
     out = Path(args.out or records.RESULTS / f"{args.experiment}.csv")
     recorded = {row["config"]["cell"] for row in records.read(out)} if out.exists() else set()
-    os.environ["SIMPLEX_LAB_COMMAND"] = f"simplex-lab sweep --experiment {args.experiment} --device {args.device}"
     try:
-        options = {"devices": devices, "at_once": at_once, "jobs": args.jobs, "minutes": args.minutes}
+        options = {"devices": devices, "at_once": at_once, "jobs": args.jobs, "minutes": args.minutes, "start": start}
         failed = sweep.run(cells, folder, recorded=recorded, **options)
     finally:  # after Ctrl-C, too
         rows = sweep.rows(args.experiment, folder, target=experiments.TARGET, every=experiments.recorded_every)

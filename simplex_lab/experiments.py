@@ -84,6 +84,9 @@ REMEDIES = {
     "norm of the output": {"output_norm": True},
     "value bias of one": {"v2_bias": 1.0},
     "residuals of a quarter": {"residual": 0.25},
+    "residuals of 0.02": {"residual": 0.02},
+    "positions of 0.0004": {"position_size": 0.0004},
+    "residuals of 0.02, positions of 0.0004": {"residual": 0.02, "position_size": 0.0004},
 }
 
 
@@ -179,6 +182,16 @@ def efficiency(rates: Mapping[tuple[str, str], float], arms: Mapping[str, tuple[
             yield Cell.of(run(name, arms[arm], lr, seed, **options), experiment="efficiency", task=name, arm=arm, **options)
 
 
+def fine(rows) -> Iterator[Cell]:
+    """The two arms of each ratio once more, evaluated every 10 steps instead of every 50: what both learn at once is told apart better."""
+    rates = chosen(rows)
+    for name, arms in standing(rows).items():
+        for arm in arms:
+            for seed in SEEDS:
+                config = replace(run(name, ARMS[arm], rates[name, arm], seed), eval_every=10)
+                yield Cell.of(config, experiment="fine", task=name, arm=arm)
+
+
 def remedies(tasks=("Match3", "relations")) -> Iterator[Cell]:
     """The ablation: a 2-simplicial layer on top of three dot layers and a small embedding, with one change at a time, at every rate."""
     for name in tasks:
@@ -205,6 +218,17 @@ def sizes(rates: Mapping[tuple[str, str], float] | None = None, tasks=None) -> I
                         yield Cell.of(run(name, layers, rates[name, arm], seed, **options), experiment="sizes", task=name, arm=arm)
 
 
+def grid(task: str) -> dict[str, dict[int, list[float]]]:
+    """``{model: {parameters: final held-out losses of the seeds}}`` of a task's recorded scaling runs; empty if there are none."""
+    found: dict[str, dict[int, list[float]]] = {"dot product": {}, "2-simplicial": {}}
+    if (records.RESULTS / "sizes.csv").exists():
+        for row in records.read("sizes.csv"):
+            c = row["config"]
+            if c["task"] == task and row["metric"] == "final held-out loss":
+                found[c["arm"].split(",")[0]].setdefault(c["parameters"], []).append(row["value"])
+    return found
+
+
 def windows(lr: float) -> Iterator[Cell]:
     """Code with every 4th layer 2-simplicial, under windows of equal and of other areas."""
     for w1, w2 in WINDOWS:
@@ -217,6 +241,7 @@ PLACED = ("Match3", "relations", "functions")
 EXPERIMENTS = {
     "choosing": lambda tasks: choosing(ARMS, tasks or TASKS),
     "efficiency": lambda tasks: efficiency(_only(chosen(records.read("choosing.csv")), tasks)),
+    "fine": lambda tasks: [c for c in fine(records.read("choosing.csv")) if not tasks or dict(c.about)["task"] in tasks],
     "placing": lambda tasks: choosing(PLACES, tasks or PLACED),
     "places": lambda tasks: efficiency(_only(chosen(records.read("placing.csv")), tasks), PLACES),
     "placing_small": lambda tasks: choosing(PLACES, tasks or PLACED, embedding=SMALL_EMBEDDING),
@@ -245,9 +270,8 @@ def cells(experiment: str, tasks: list[str] | None = None) -> list[Cell]:
 
 def recorded_every(cell: Cell) -> int:
     """Which share of a run's evaluations is recorded: of the reported ones each third, for code each; of the others how they ended."""
-    if dict(cell.about)["experiment"] != "efficiency":
-        return 0
-    return 1 if isinstance(cell.config.task, CodeBytes) else 3
+    reported = {"efficiency": 3, "fine": 0}.get(dict(cell.about)["experiment"])
+    return 0 if reported is None else 1 if isinstance(cell.config.task, CodeBytes) else reported
 
 
 def _only(rates: dict[tuple[str, str], float], tasks) -> dict[tuple[str, str], float]:

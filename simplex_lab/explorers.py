@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import math
 
+import numpy as np
 import torch
 
-from simplex_lab import plots, program_plots, roofline, tiled
+from simplex_lab import efficiency_plots, experiments, plots, program_plots, roofline, scaling, scaling_plots, tiled, verdicts
 from simplex_lab.rotations import about_third_axis
 from simplex_lab.tasks import Match, match3_partners
 from simplex_lab.widgets import Slider, explorer
@@ -289,4 +291,75 @@ def roofline_explorer(context: int = 8192) -> None:
         w1=Slider("window w1 (for j)", 32, options=(1, 4, 16, 32, 128, 512)),
         w2=Slider("window w2 (for k)", 512, options=(1, 8, 32, 128, 512, 1024)),
         group=Slider("heads on a key head", 16, options=(1, 2, 4, 8, 16, 64, 128)),
+    )
+
+
+def learning_explorer() -> None:
+    """Chapter 12: the recorded curves of a task, all arms or two, cut at a budget."""
+    _, rows, _ = verdicts.recorded()
+    tasks = [t for t in experiments.TASKS if verdicts.curves(rows, t)]
+    arms = {"all": "", "dot products": "dot", "2-simplicial": "2-simplicial", "four layers": "4"}
+    guesses = {t: experiments.TASKS[t].task.guess_accuracy() for t in tasks if t != "code"}
+
+    @functools.cache
+    def chosen(task, which):
+        metric = "held-out loss" if task == "code" else "accuracy"
+        return {arm: seeds for arm, seeds in verdicts.curves(rows, task, metric).items() if arms[which] in arm}
+
+    def whole(task):
+        asked = experiments.TASKS[task]
+        return asked.steps * experiments.batch(asked.task) * asked.task.n
+
+    def draw(task, which, budget):
+        options = {"target": None if task == "code" else experiments.TARGET, "guess": guesses.get(task), "loss": task == "code"}
+        return efficiency_plots.learning(chosen(task, which), budget=budget / 100 * whole(task), **options)
+
+    def say(task, which, budget):
+        at, ends = budget / 100 * whole(task), {}
+        for arm, seeds in chosen(task, which).items():
+            last = [[v for t, v in zip(*curve, strict=True) if t <= at][-1:] for curve in seeds.values()]
+            ends[arm] = sorted(v for values in last for v in values)
+        told = "; ".join(f"{arm} {v[len(v) // 2]:.3f}" for arm, v in ends.items() if v)
+        return f"{task}, after {at / 1e6:.1f} million tokens, medians over seeds: {told}."
+
+    explorer(
+        draw,
+        say,
+        task=Slider("task", "Match3", options=tuple(tasks)),
+        which=Slider("arms", "all", options=tuple(arms)),
+        budget=Slider("budget (% of tokens)", 40, 10, 100, 5),
+    )
+
+
+def offset_explorer() -> None:
+    """Chapter 13: losses of a known law, measured with noise at a few sizes, and what two fits make of them."""
+
+    def measured(E, noise, sizes, alpha=0.3):
+        truth = scaling.PowerLaw(alpha, math.log(1 / 40), E, 0.0, 1.0, 0)
+        N = np.geomspace(1e5, 1e7, sizes)
+        L = truth.loss(N)[:, None] * np.exp(noise / 100 * np.random.default_rng(4).standard_normal((sizes, 3)))
+        return N, L, truth
+
+    @functools.cache
+    def fits(E, noise, sizes):
+        N, L, truth = measured(E, noise, sizes)
+        return N, L, scaling.straight(N, L.mean(1)), scaling.with_offset(N, L.mean(1)), truth
+
+    def draw(E, noise, sizes):
+        return scaling_plots.two_fits(*fits(E, noise, sizes))
+
+    def say(E, noise, sizes):
+        _, _, straight, offset, truth = fits(E, noise, sizes)
+        return (
+            f"The truth: alpha {truth.alpha:.2f}, E {E:.1f}. {sizes} sizes, three seeds each, seeds differ by {noise:g}%. "
+            f"The straight line finds alpha {straight.alpha:.3f} with R^2 {straight.r2:.4f}; the fit with an offset alpha "
+            f"{offset.alpha:.3f}, E {offset.E:.2f}."
+        )
+
+    explorer(
+        draw,
+        say,
+        E=Slider("offset E (nats)", 1.0, 0.0, 2.0, 0.2),
+        noise=Slider("spread of seeds (%)", 0.5, 0.0, 3.0, 0.5),
+        sizes=Slider("sizes", 5, 3, 9),
     )

@@ -165,7 +165,8 @@ class Model(nn.Module):
         self.config = config
         self.embedding = nn.Embedding(config.vocabulary, config.width)
         self.embedding.weight.data *= config.embedding
-        self.position = nn.Parameter(config.position_size * torch.randn(config.length, config.width)) if config.positions == "learned" else None
+        learned = config.positions == "learned"
+        self.position = nn.Parameter(config.position_size * torch.randn(config.length, config.width)) if learned else None
         self.layers = nn.ModuleList(Layer(config, kind, by) for kind in config.layers)
         self.norm = nn.RMSNorm(config.width)
         self.head = nn.Linear(config.width, config.classes)

@@ -99,6 +99,18 @@ def read(path: str | Path) -> list[dict]:
         return [dict(r, config=json.loads(r["config"]), seed=int(r["seed"]), value=float(r["value"])) for r in reader]
 
 
+def published(name: str, metric: str, **config) -> float:
+    """The one number of ``published.csv`` with this name, metric and config.
+
+    Raises:
+        KeyError: there is none, or more than one.
+    """
+    found = [r["value"] for r in read("published.csv") if (r["name"], r["metric"], r["config"]) == (name, metric, config)]
+    if len(found) != 1:
+        raise KeyError(f"{len(found)} numbers are published as {name!r}, {metric!r}, {config}")
+    return found[0]
+
+
 def final(rows: Iterable[Mapping], metric: str, **config) -> list[float]:
     """The last value of ``metric`` for each seed, among the rows whose config holds all of ``config``, in the order of the seeds."""
     last: dict[int, tuple[int, float]] = {}

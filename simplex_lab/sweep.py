@@ -64,11 +64,13 @@ def run(
     at_once: int = 1,
     recorded: Collection[str] = (),
     minutes: float = math.inf,
+    start: Callable[[Path, str], int] | None = None,
     say: Callable[[str], None] = print,
 ) -> list[Cell]:
     """Run what is neither finished nor ``recorded`` (keys of cells), ``jobs`` processes at a time on each device; the cells that failed.
 
     A process trains one cell, or up to ``at_once`` that differ in seed and rate only, as a fleet. After ``minutes`` no process is started.
+    ``start(path, device)`` runs :func:`job` somewhere, waits for it and gives its exit code; by default in a process of this machine.
     ``folder`` holds for each process what it is, ``KEY.json``, and its output, for a single cell its checkpoint ``KEY.pt``, and for each
     finished cell its history, ``KEY.done.json``. Start the same sweep again after an interruption: finished cells are left alone, single
     ones go on from their checkpoints, and fleets begin anew. The history of a run that diverged in a fleet says so.
@@ -87,11 +89,10 @@ def run(
         nonlocal stopped
         if stopped or time.monotonic() > end:
             return
-        device, path, start = free.get(), folder / f"{group[0].key}.json", time.monotonic()
+        device, path, began = free.get(), folder / f"{group[0].key}.json", time.monotonic()
         try:
             path.write_text(json.dumps([cell.as_dict() for cell in group], indent=1), encoding="utf-8")
-            with path.with_suffix(".log").open("a", encoding="utf-8") as log:
-                code = subprocess.run([sys.executable, "-m", "simplex_lab.sweep", str(path), device], stdout=log, stderr=log).returncode
+            code = (start or _process)(path, device)
         except BaseException:
             stopped = True
             raise
@@ -99,7 +100,7 @@ def run(
             free.put(device)
         about = ", ".join(str(value) for _, value in group[0].about)
         about += f", {len(group)} runs" if len(group) > 1 else f", seed {group[0].config.seed}, lr {group[0].config.lr:g}"
-        say(f"{'done  ' if code == 0 else 'FAILED'} {about}: {time.monotonic() - start:.0f} s on {device}")
+        say(f"{'done  ' if code == 0 else 'FAILED'} {about}: {time.monotonic() - began:.0f} s on {device}")
 
     with ThreadPoolExecutor(jobs * len(devices)) as pool:
         try:
@@ -110,6 +111,11 @@ def run(
     if time.monotonic() > end:
         return []  # what is not finished was not tried
     return [cell for cell in todo if not _done(folder, cell).exists()]
+
+
+def _process(path: Path, device: str) -> int:
+    with path.with_suffix(".log").open("a", encoding="utf-8") as log:
+        return subprocess.run([sys.executable, "-m", "simplex_lab.sweep", str(path), device], stdout=log, stderr=log).returncode
 
 
 def devices_of(device: str) -> tuple[tuple[str, ...], int]:
@@ -185,14 +191,14 @@ def rows(name: str, folder: str | Path, *, target: float, every: Callable[[Cell]
     return found
 
 
-def _job(path: Path, device: str) -> None:
-    """What a process of a sweep does."""
+def job(path: Path, device: str) -> None:
+    """What a process of a sweep does: train the cells that ``path`` lists, and leave their histories beside it."""
     import torch
 
     from simplex_lab.fleet import train_fleet
 
     torch.set_num_threads(1)
-    if device.startswith("cuda"):
+    if device.startswith("cuda:"):
         torch.cuda.set_device(device)  # graphs are recorded on the current one
     cells = [Cell.from_dict(plain) for plain in json.loads(path.read_text(encoding="utf-8"))]
     if len(cells) == 1:
@@ -206,6 +212,6 @@ def _job(path: Path, device: str) -> None:
 
 if __name__ == "__main__":
     try:
-        _job(Path(sys.argv[1]), sys.argv[2])
+        job(Path(sys.argv[1]), sys.argv[2])
     except FloatingPointError as error:
         sys.exit(str(error))

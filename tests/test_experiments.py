@@ -66,6 +66,18 @@ def test_places_and_remedies_are_what_their_names_say():
         assert abs(parameter_count(changed.model) / parameter_count(plain.model) - 1) < 0.01
 
 
+def test_fine_runs_are_those_of_the_ratio_looked_at_more_often():
+    needs = {"dot product, 1 layer": 90, "dot product, 2 layers": 70, "2-simplicial, 1 layer": 30}
+    rows = [r for arm, tokens in needs.items() for seed in experiments.CHOOSING for r in ended(arm, 2e-3, seed, tokens)]
+    cells = list(experiments.fine(rows))
+    assert {dict(c.about)["arm"] for c in cells} == {"2-simplicial, 1 layer", "dot product, 2 layers"}
+    assert len(cells) == 2 * len(experiments.SEEDS)
+    for c in cells:
+        arm = dict(c.about)["arm"]
+        assert replace(c.config, eval_every=50) == experiments.run("Match3", experiments.ARMS[arm], 2e-3, c.config.seed)
+        assert experiments.recorded_every(c) == 0
+
+
 def test_sizes_are_equal_in_both_arms_and_grow():
     for name in experiments.SIZES:
         cells = list(experiments.sizes(None, [name]))

@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
+from matplotlib import pyplot as plt
 
-from simplex_lab import records, scaling
+from simplex_lab import experiments, records, scaling, scaling_plots
 
 SIZES = np.geomspace(1e5, 1e8, 6)
 TASKS = ("GSM8k", "MMLU", "MMLU-pro", "MBPP")
@@ -14,13 +15,8 @@ def law(N, alpha, beta, E=0.0):
     return E + np.exp(-beta - alpha * np.log(N))
 
 
-def published(table, metric, **config):
-    (row,) = (r for r in records.read("published.csv") if (r["name"], r["metric"], r["config"]) == (f"table {table}", metric, config))
-    return row["value"]
-
-
 def losses(model, task):
-    return [published(2, "negative log-likelihood", active=a, model=model, task=task) for a in ACTIVE]
+    return [records.published("table 2", "negative log-likelihood", active=a, model=model, task=task) for a in ACTIVE]
 
 
 @pytest.mark.parametrize(("alpha", "beta"), [(0.1, -1.0), (0.34, -5.0), (0.05, 0.5)])
@@ -71,13 +67,13 @@ def test_with_three_points_the_arms_intervals_overlap():
 @pytest.mark.parametrize(("model", "low", "high"), [("Transformer", 1.82e9, 1.85e9), ("2-simplicial", 2.00e9, 2.02e9)])
 def test_published_lines_imply_a_mean_size_for_each_arm(model, low, high):
     for task in TASKS:
-        a, b = (published(3, name, model=model, task=task) for name in ("alpha", "beta"))
+        a, b = (records.published("table 3", name, model=model, task=task) for name in ("alpha", "beta"))
         assert low < scaling.implied_mean_size(a, b, losses(model, task)) < high
 
 
 @pytest.mark.parametrize(("model", "sizes"), [("Transformer", (1.01, 1.91, 3.21)), ("2-simplicial", (1.10, 2.08, 3.51))])
 def test_implied_sizes_reproduce_the_published_slopes(model, sizes):
-    alphas, betas = ([published(3, name, model=model, task=t) for t in TASKS] for name in ("alpha", "beta"))
+    alphas, betas = ([records.published("table 3", name, model=model, task=t) for t in TASKS] for name in ("alpha", "beta"))
     N = scaling.implied_sizes([losses(model, t) for t in TASKS], alphas, betas)
     assert pytest.approx(sizes, abs=0.03) == N / 1e9
     for task, alpha in zip(TASKS, alphas, strict=True):
@@ -122,3 +118,40 @@ def test_too_few_points_are_refused():
         scaling.with_offset((1e6, 1e7), (1.0, 0.9))
     with pytest.raises(ValueError, match="at least 3"):
         scaling.alpha_interval((1e6, 1e7), (1.0, 0.9))
+
+
+def test_a_published_number_is_one_or_none():
+    assert records.published("table 3", "alpha", model="Transformer", task="GSM8k") == 0.142
+    for config in ({"model": "Transformer"}, {"model": "Transformer", "task": "chess"}):
+        with pytest.raises(KeyError, match="0 numbers"):
+            records.published("table 3", "alpha", **config)
+
+
+def test_lines_and_intervals_are_drawn_where_they_are():
+    fits = {m: scaling.straight(ACTIVE, losses(m, "GSM8k")) for m in ("Transformer", "2-simplicial")}
+    fig = scaling_plots.lines({"GSM8k": {m: (ACTIVE, losses(m, "GSM8k"), f) for m, f in fits.items()}})
+    points = [line for line in fig.axes[0].lines if line.get_linestyle() == "None"]
+    assert [list(line.get_ydata()) for line in points] == [losses(m, "GSM8k") for m in fits]
+    (ax,) = scaling_plots.slopes({"GSM8k": {"Transformer": (0.13, 0.11, 0.15)}}).axes
+    assert list(ax.lines[0].get_xdata()) == [0.11, 0.15]
+    assert float(ax.lines[1].get_xdata()[0]) == 0.13
+    plt.close("all")
+
+
+def test_our_own_grid_keeps_models_sizes_and_seeds_apart(tmp_path, monkeypatch):
+    monkeypatch.setattr(experiments.records, "RESULTS", tmp_path)
+    assert experiments.grid("code") == {"dot product": {}, "2-simplicial": {}}
+    source = records.provenance("simplex-lab sweep --experiment sizes --device cpu")
+    rows = []
+    for task, arm, parameters, loss in (
+        ("code", "dot product, width 64", 100, 2.0),
+        ("code", "2-simplicial, width 64", 101, 1.9),
+        ("x", "dot product, width 64", 7, 9.0),
+    ):
+        for seed in (0, 1):
+            config = {"task": task, "arm": arm, "parameters": parameters}
+            rows.append(records.row("sizes", config, seed, "final held-out loss", loss + seed, "nats", source))
+            rows.append(records.row("sizes", config, seed, "final accuracy", 0.5, "1", source))
+    records.write(tmp_path / "sizes.csv", rows)
+    monkeypatch.setattr(records, "RESULTS", tmp_path)
+    assert experiments.grid("code") == {"dot product": {100: [2.0, 3.0]}, "2-simplicial": {101: [1.9, 2.9]}}

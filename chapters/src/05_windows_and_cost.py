@@ -109,7 +109,7 @@ show_figure(
 
 # %% [markdown]
 # Read the picture from the left. At 8k the triples cost four times as much as full attention, or six by the paper's count. They
-# save nothing there. They buy something, and chapter 12 (planned) asks what. All of this counts FLOPs; a FLOP of one kernel need not take as long as a FLOP of another.
+# save nothing there. They buy something, and chapter 12 asks what. All of this counts FLOPs; a FLOP of one kernel need not take as long as a FLOP of another.
 
 # %% [markdown]
 # ## Which windows?

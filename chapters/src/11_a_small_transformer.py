@@ -249,7 +249,7 @@ quiz("11")
 # - A 2-simplicial attention has five projections and the output's; with shared keys that is hardly more than a dot product's.
 # - RoPE is for dot products and determinants. Trilinear layers get their positions from elsewhere.
 # - Equal parameters, equal tokens, equal FLOPs: three comparisons. Say which one you made.
-# - "Every 4th layer" leaves open where to begin. Chapter 12 (planned) asks what that changes.
+# - "Every 4th layer" leaves open where to begin. Chapter 12 asks what that changes.
 #
 # **Now do:** `simplex-lab start 11` copies [exercise 11](../exercises/11_a_small_transformer.ipynb) to your `work/` folder.
 #

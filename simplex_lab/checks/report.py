@@ -38,11 +38,12 @@ def lines(result: Result, hints_left: int) -> list[tuple[str, str]]:
     e = result.exercise
     if result.passed:
         error = f"max error {result.max_error:.0e}" if result.max_error else "exact"
-        if not any(isinstance(v, torch.Tensor) and v.is_floating_point() for v in e.hand.args.values()):
+        types = {v.dtype for v in e.hand.args.values() if isinstance(v, torch.Tensor) and v.is_floating_point()}
+        if not types:
             return [("", f"{e.id}  passed  {error}")]
         more = "; on a GPU the same check goes on" + " in bf16" * e.kernel if "GPU" in e.verified else ""
         gpu = more if result.device == "CPU" else ""
-        passed = [("", f"{e.id}  passed  {error} on {result.device} (fp32){gpu}")]
+        passed = [("", f"{e.id}  passed  {error} on {result.device} ({'fp64' if types == {torch.float64} else 'fp32'}){gpu}")]
         return passed + ([("also", result.notes.removesuffix("; "))] if result.notes else [])
     if not result.attempted:
         return [("", f"{e.id}  {e.title}  not attempted yet: {result.says}")]

@@ -102,7 +102,7 @@ def find(id: str) -> Exercise:
     known = [e for c in chapters() for e in exercises(c)]
     if id in known:
         return exercises(id[:2])[id]
-    near = difflib.get_close_matches(id, known, n=1, cutoff=0.4)
+    near = [e for e in known if e == id.zfill(4)] or difflib.get_close_matches(id, known, n=1, cutoff=0.4)
     near = near or [e for e in known if e.startswith(id.zfill(2)[:2])]
     hint = f" Did you mean {near[0]!r}?" if near else ""
     raise UnknownExercise(f"There is no exercise {id!r}.{hint} Known: {', '.join(known)}.")

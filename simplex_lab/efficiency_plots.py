@@ -1,0 +1,115 @@
+"""Figures of chapter 12: curves of all seeds, tokens to a target, ratios with their intervals, and where a layer stands."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from math import isinf
+
+import numpy as np
+from matplotlib import pyplot as plt
+from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter
+
+from simplex_lab.plots import DOT, DOT_TEXT, REFERENCE, SIMPLICIAL
+from simplex_lab.verdicts import Curve, Verdict
+
+LOOK = {
+    "dot product, 1 layer": (DOT, DOT_TEXT, "s", ":"),
+    "dot product, 2 layers": (DOT, DOT_TEXT, "^", "--"),
+    "dot product, 4 layers": (DOT, DOT_TEXT, "D", "-"),
+    "2-simplicial, 1 layer": (SIMPLICIAL, SIMPLICIAL, "o", "-"),
+    "2-simplicial, every 4th layer": (SIMPLICIAL, SIMPLICIAL, "P", "--"),
+}
+
+
+def verdicts(table: Mapping[str, Verdict | None]) -> Figure:
+    """Ratio of tokens, ours over theirs, with its interval, for each task; left of the line triples need fewer."""
+    fig, ax = plt.subplots(figsize=(8, 0.42 * len(table) + 1.2))
+    for y, v in enumerate(table.values()):
+        if v is None:
+            ax.text(0.115, -y, "not run yet", va="center", color="#777777", fontsize=10)
+            continue
+        low, high = (float(np.clip(x, 0.1, 9.0)) for x in (v.tokens.low, v.tokens.high))
+        ax.plot([low, high], [-y, -y], color=SIMPLICIAL, lw=2)
+        if v.word != "neither":
+            ax.plot(np.clip(v.tokens.value, 0.1, 9.0), -y, "o", color=SIMPLICIAL, ms=8)
+        ax.text(10.5, -y, v.word, va="center", fontsize=10.5, color=SIMPLICIAL if v.word == "wins" else "black")
+    ax.axvline(1, **REFERENCE)
+    ax.set_xscale("log")
+    ax.set_xlim(0.1, 10)
+    ticks = (0.1, 0.2, 0.5, 1, 2, 5, 10)
+    ax.set_xticks(ticks, [f"{t:g}" for t in ticks])
+    ax.xaxis.set_minor_formatter(NullFormatter())
+    ax.set_ylim(-len(table) + 0.4, 0.6)
+    ax.set_yticks([-y for y in range(len(table))], list(table))
+    ax.set_xlabel("tokens of the 2-simplicial arm / tokens of the dot-product arm, until the target (log)")
+    return fig
+
+
+def learning(
+    arms: Mapping[str, Mapping[int, Curve]], *, target: float | None, guess: float | None, budget: float, loss: bool = False
+) -> Figure:
+    """Accuracy (or held-out loss) over tokens up to ``budget``: every seed thin, the median of each arm thick with markers."""
+    fig, ax = plt.subplots(figsize=(8, 4.1))
+    for arm, seeds in arms.items():
+        colour, _, marker, line = LOOK[arm]
+        cut = [[(t / 1e6, v) for t, v in zip(*curve, strict=True) if t <= budget] for curve in seeds.values()]
+        cut = [np.array(points).T for points in cut if points]
+        for tokens, values in cut:
+            ax.plot(tokens, values, color=colour, lw=0.7, alpha=0.55, linestyle=line)
+        if cut:
+            length = min(len(c[0]) for c in cut)
+            middle = np.median([c[1][:length] for c in cut], axis=0)
+            every = max(1, length // 7)
+            ax.plot(cut[0][0][:length], middle, color=colour, linestyle=line, marker=marker, ms=6, markevery=every, label=arm)
+    for value, name, x, side in ((target, "target", 0.005, "left"), (guess, "position guess", 0.995, "right")):
+        if value is not None:
+            ax.axhline(value, **REFERENCE)
+            ax.text(x, value, f"{name} {value:.2f}", transform=ax.get_yaxis_transform(), ha=side, va="bottom", fontsize=9.5)
+    ax.set_xlabel("training tokens (millions)")
+    ax.set_ylabel("held-out loss (nats a byte)" if loss else "accuracy on new sequences")
+    ax.set_xlim(left=0)
+    ax.legend(loc="upper right" if loss else "lower right", bbox_to_anchor=None if loss else (1.0, 0.08), frameon=False, fontsize=9.5)
+    return fig
+
+
+def needed(arms: Mapping[str, Sequence[float]], budget: float) -> Figure:
+    """Tokens to the target of every seed, one row an arm, log axis; those that never get there stand beyond the budget."""
+    fig, ax = plt.subplots(figsize=(8, 0.5 * len(arms) + 1.1))
+    lowest = min(min(v) for v in arms.values()) / 1e6
+    beyond = budget / 1e6 * 1.35
+    for row, (arm, values) in enumerate(arms.items()):
+        colour, text, marker, _ = LOOK[arm]
+        shift = np.linspace(-0.22, 0.22, len(values)) if len(values) > 1 else [0.0]  # equal seeds stay visible
+        at = [beyond if isinf(v) else v / 1e6 for v in values]
+        ax.plot(at, [-row + s for s in shift], marker, color=colour, ms=7, alpha=0.75, linestyle="none")
+        ax.text(1.01, -row, arm, color=text, va="center", transform=ax.get_yaxis_transform(), fontsize=10)
+        ax.axhline(-row - 0.5, color="#E4E4E4", lw=0.7, zorder=0)
+    ax.axvline(budget / 1e6, **REFERENCE)
+    ax.text(beyond, 0.62, "never", ha="center", va="bottom", fontsize=9.5)
+    ax.set_xscale("log")
+    ax.set_xlim(lowest / 1.3, beyond * 1.25)
+    ticks = [t for t in (0.1, 0.2, 0.5, 1, 2, 5, 10) if lowest / 1.3 <= t <= budget / 1e6]
+    ax.set_xticks(ticks, [f"{t:g}" for t in ticks])
+    ax.xaxis.set_minor_formatter(NullFormatter())
+    ax.set_ylim(-len(arms) + 0.4, 0.6)
+    ax.set_yticks([])
+    ax.spines["left"].set_visible(False)
+    ax.set_xlabel("millions of tokens to the target (log), one mark a seed; dashed: the budget")
+    return fig
+
+
+def places(rows: Mapping[str, Sequence[float]], guess: float) -> Figure:
+    """Final accuracy of every seed, one row an arm named by its words, purple where the arm has a 2-simplicial layer."""
+    fig, ax = plt.subplots(figsize=(8, 0.42 * len(rows) + 1.0))
+    for row, (arm, values) in enumerate(rows.items()):
+        colour, marker = (DOT, "s") if arm.startswith("dot") else (SIMPLICIAL, "o")
+        ax.plot(values, [-row] * len(values), marker, color=colour, ms=7, alpha=0.7, linestyle="none")
+        ax.axhline(-row, color="#E4E4E4", lw=0.7, zorder=0)
+    ax.axvline(guess, **REFERENCE)
+    ax.text(guess + 0.002, 0.55, f"position guess {guess:.2f}", va="bottom", fontsize=9.5)
+    ax.set_yticks([-r for r in range(len(rows))], list(rows))
+    ax.set_ylim(-len(rows) + 0.4, 0.55)
+    ax.set_xlim(right=1.0)
+    ax.set_xlabel("final accuracy on new sequences, one mark a seed")
+    return fig

@@ -1,0 +1,115 @@
+"""Figures of chapter 13: losses over sizes with fitted lines, and slopes with intervals."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib import pyplot as plt
+from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter
+
+from simplex_lab.plots import DOT, DOT_TEXT, REFERENCE, SIMPLICIAL
+from simplex_lab.scaling import PowerLaw
+
+LOOK = {"Transformer": (DOT, DOT_TEXT, "s"), "dot product": (DOT, DOT_TEXT, "s"), "2-simplicial": (SIMPLICIAL, SIMPLICIAL, "o")}
+
+
+def lines(
+    panels: Mapping[str, Mapping[str, tuple[Sequence[float], Sequence[float], PowerLaw]]], unit: float = 1e9, name: str = "B"
+) -> Figure:
+    """A panel for each task: ``{task: {model: (sizes, losses, law)}}``, both axes logarithmic."""
+    rows = (len(panels) + 1) // 2
+    fig, axes = plt.subplots(rows, min(2, len(panels)), figsize=(8, 2.75 * rows), squeeze=False)
+    for ax, (task, models) in zip(axes.flat, panels.items(), strict=False):
+        for model, (N, L, law) in models.items():
+            colour, _, marker = LOOK[model]
+            N = np.asarray(N)
+            at = np.geomspace(N.min() / 1.1, N.max() * 1.1, 50)
+            ax.plot(at / unit, law.loss(at), color=colour, lw=1.4)
+            ax.plot(N / unit, L, marker, color=colour, ms=7, linestyle="none")
+        ax.set_xscale("log")
+        ax.set_yscale("log")
+        ax.set_xticks(N / unit, [f"{n / unit:g}" for n in N])
+        low, high = ax.get_ylim()
+        ticks = [t for t in np.round(np.arange(0.02, 6, 0.02), 2) if low <= t <= high]
+        ticks = ticks[:: max(1, len(ticks) // 4)]
+        ax.set_yticks(ticks, [f"{t:g}" for t in ticks])
+        ax.xaxis.set_minor_formatter(NullFormatter())
+        ax.yaxis.set_minor_formatter(NullFormatter())
+        ax.minorticks_off()
+        ax.text(0.97, 0.94, task, transform=ax.transAxes, ha="right", va="top", fontweight="bold")
+    first = axes.flat[0]
+    for y, model in ((0.20, next(iter(models))), (0.07, list(models)[-1])):
+        first.text(
+            0.05, y, f"{'■' if LOOK[model][2] == 's' else '●'} {model}", transform=first.transAxes, color=LOOK[model][1], fontsize=10
+        )
+    for ax in axes[-1]:
+        ax.set_xlabel(f"active parameters ({name}, log)")
+    for ax in axes[:, 0]:
+        ax.set_ylabel("loss (log)")
+    return fig
+
+
+def slopes(
+    rows: Mapping[str, Mapping[str, tuple[float, float, float]]],
+    label: str = "exponent alpha and its 95% interval",
+    reference: float = 0.0,
+) -> Figure:
+    """``{task: {model: (slope, low, high)}}``: a bar from low to high with the slope marked, and a line at ``reference``."""
+    fig, ax = plt.subplots(figsize=(8, 0.62 * len(rows) + 1.2))
+    for y, models in enumerate(rows.values()):
+        for n, (model, (value, low, high)) in enumerate(models.items()):
+            colour, text, marker = LOOK[model]
+            at = -y - 0.17 + 0.34 * (n == 0)
+            ax.plot([low, high], [at, at], color=colour, lw=2)
+            ax.plot(value, at, marker, color=colour, ms=8)
+            if y == 0:
+                ax.text(high, at, f"  {model}", color=text, va="center", fontsize=10)
+    ax.axvline(reference, **REFERENCE)
+    ax.set_yticks([-y for y in range(len(rows))], list(rows))
+    ax.set_ylim(-len(rows) + 0.4, 0.6)
+    ax.set_xlabel(label)
+    return fig
+
+
+def mean_sizes(rows: Mapping[str, Mapping[str, tuple[float, float, float]]], nominal: float) -> Figure:
+    """The geometric mean size that each published line implies, ``{task: {model: (size, low, high)}}`` in parameters."""
+    billions = {task: {m: tuple(x / 1e9 for x in v) for m, v in models.items()} for task, models in rows.items()}
+    fig = slopes(billions, "geometric mean of the sizes N (billions)", nominal / 1e9)
+    (ax,) = fig.axes
+    ax.set_xlim(1.75, 2.15)
+    ax.text(nominal / 1e9, -len(rows) + 0.44, f" {nominal / 1e9:.2f}, that of 1, 2, 3.5", fontsize=9.5, va="bottom")
+    return fig
+
+
+def two_fits(N, L, straight: PowerLaw, offset: PowerLaw, truth: PowerLaw) -> Figure:
+    """Noisy losses of seeds, ``L`` a row for each size, and two fits that are asked what a far larger model would reach."""
+    fig, ax = plt.subplots(figsize=(8, 3.9))
+    N = np.asarray(N, dtype=float)
+    at = np.geomspace(N.min() / 1.3, 1e9, 200)
+    for row, n in zip(L, N, strict=True):
+        ax.plot([n] * len(row), row, "o", color="black", ms=4, alpha=0.6)
+    ax.plot(at, truth.loss(at), **REFERENCE)
+    ends = [("truth", truth)]
+    for name, law, line in (("straight", straight, "-"), ("with an offset", offset, "-.")):
+        ax.plot(at, law.loss(at), color="#555555", lw=1.8, linestyle=line)
+        ends.append((name, law))
+    ax.set_xscale("log")
+    ax.set_yscale("log")
+    heights = sorted((float(law.loss(1e9)), name) for name, law in ends)
+    low, high = ax.get_ylim()
+    gap, last = (np.log(high) - np.log(low)) * 0.07, -np.inf
+    for y, name in heights:
+        last = max(np.log(max(y, low)), last + gap)
+        ax.text(1.15e9, np.exp(last), name, va="center", fontsize=10.5)
+    ax.axvspan(N.min(), N.max(), color="#F0F0F0", zorder=0)
+    ax.text(N.min() * 1.1, high, "measured", fontsize=9.5, va="top")
+    ax.set_xlim(N.min() / 1.3, 1e10)
+    ax.set_xticks([10.0**e for e in range(5, 10)])
+    ticks = [t for t in (0.05, 0.1, 0.2, 0.5, 1, 1.5, 2, 3, 4, 6, 8) if low <= t <= high]
+    ax.set_yticks(ticks, [f"{t:g}" for t in ticks])
+    ax.yaxis.set_minor_formatter(NullFormatter())
+    ax.set_xlabel("parameters N (log)")
+    ax.set_ylabel("loss in nats (log)")
+    return fig

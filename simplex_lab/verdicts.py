@@ -1,0 +1,126 @@
+"""What the recorded runs say about token efficiency: for each task a ratio of tokens with its interval, its costs, and a word."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from math import isinf
+from statistics import median
+
+from simplex_lab import experiments, records
+from simplex_lab.efficiency import Ratio, ratio, tokens_to
+from simplex_lab.model import flops_per_token
+
+Curve = tuple[list[int], list[float]]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """One line of the table: ``ours`` is the 2-simplicial arm, ``theirs`` the dot-product arm, both chosen on seeds of their own.
+
+    ``tokens`` is ours over theirs until the target; ``flops`` and ``seconds`` are the same ratio with a token at its price. ``ends`` are
+    the median values at the end of the runs: accuracies, for code held-out losses.
+    """
+
+    task: str
+    ours: str
+    theirs: str
+    tokens: Ratio
+    flops: float
+    seconds: float
+    ends: tuple[float, float]
+
+    @property
+    def word(self) -> str:
+        """``wins``, ``ties`` or ``loses``; ``neither`` where neither arm gets there."""
+        return "neither" if self.tokens.value != self.tokens.value else self.tokens.verdict()
+
+
+@functools.cache
+def recorded() -> tuple[list[dict], list[dict], list[dict]]:
+    """The rows of ``choosing.csv``, ``efficiency.csv`` and ``fine.csv``; none where a file is not recorded yet."""
+    files = (records.RESULTS / f"{name}.csv" for name in ("choosing", "efficiency", "fine"))
+    return tuple(records.read(path) if path.exists() else [] for path in files)
+
+
+def curves(rows: Iterable[Mapping], task: str, metric: str = "accuracy") -> dict[str, dict[int, Curve]]:
+    """``{arm: {seed: (tokens, values)}}`` of the recorded evaluations, arms in the order of the plan."""
+    found: dict[str, dict[int, dict[int, float]]] = {arm: {} for arm in experiments.ARMS}
+    for row in rows:
+        if row["config"]["task"] == task and row["metric"] == metric:
+            found[row["config"]["arm"]].setdefault(row["seed"], {})[row["config"]["tokens"]] = row["value"]
+    ordered = ((arm, sorted(seeds.items())) for arm, seeds in found.items() if seeds)
+    return {arm: {seed: (sorted(at), [at[t] for t in sorted(at)]) for seed, at in seeds} for arm, seeds in ordered}
+
+
+def per_seed(rows: Iterable[Mapping], task: str, metric: str) -> dict[str, list[float]]:
+    """``{arm: values}`` of a metric that each run has once, in the order of the seeds."""
+    found: dict[str, dict[int, float]] = {arm: {} for arm in experiments.ARMS}
+    for row in rows:
+        if row["config"]["task"] == task and row["metric"] == metric:
+            found[row["config"]["arm"]][row["seed"]] = row["value"]
+    return {arm: [seeds[s] for s in sorted(seeds)] for arm, seeds in found.items() if seeds}
+
+
+def needed(rows: list[Mapping], task: str, theirs: str) -> dict[str, list[float]]:
+    """``{arm: tokens to the target of each seed}``; for code the target is the median loss that ``theirs`` ends with."""
+    if experiments.TASKS[task].family != "code":
+        return per_seed(rows, task, "tokens to target")
+    ends = per_seed(rows, task, "final held-out loss")
+    target = median(ends[theirs])
+    by_arm = curves(rows, task, "held-out loss")
+    return {arm: [tokens_to(target, *curve, rising=False) for curve in seeds.values()] for arm, seeds in by_arm.items()}
+
+
+def verdict(task: str, choosing: list[Mapping], rows: list[Mapping], fine: list[Mapping] = ()) -> Verdict | None:
+    """The line of a task, from ``fine`` runs where they are complete; None while one of its two arms lacks a seed."""
+    standing = experiments.standing(choosing)
+    if task not in standing:
+        return None
+    arms = standing[task]
+    metric = "final held-out loss" if experiments.TASKS[task].family == "code" else "final accuracy"
+    complete = []
+    for runs in (fine, rows):
+        last = per_seed(runs, task, metric)
+        if all(len(last.get(arm, ())) == len(experiments.SEEDS) for arm in arms):
+            complete.append((runs, last))
+    if not complete:
+        return None
+    rows, last = complete[0]
+    tokens = needed(rows, task, arms[1])
+    seconds = per_seed(rows, task, "training time")
+    asked = experiments.TASKS[task]
+    whole = asked.steps * experiments.batch(asked.task) * asked.task.n
+    price, time = (
+        [f(arm) for arm in arms]
+        for f in (
+            lambda arm: flops_per_token(experiments.run(task, experiments.ARMS[arm], 1e-3, 0).model),
+            lambda arm: median(seconds[arm]) / whole,
+        )
+    )
+    r = ratio(*(tokens[arm] for arm in arms))
+    return Verdict(task, *arms, r, r.value * price[0] / price[1], r.value * time[0] / time[1], tuple(median(last[arm]) for arm in arms))
+
+
+def short(arm: str) -> str:
+    """An arm of the probes in few words: what all of them share is left out."""
+    return arm.removeprefix("2-simplicial ").replace("embedding of ", "").replace("norm of queries and keys", "norm")
+
+
+def table() -> dict[str, Verdict | None]:
+    """A verdict for every task of the plan, None where it is not run yet."""
+    return {task: verdict(task, *recorded()) for task in experiments.TASKS}
+
+
+def as_text(verdicts: Mapping[str, Verdict | None]) -> str:
+    """The table in fixed-width letters."""
+    lines = [f"{'task':19s} {'tokens':>6s}  {'interval':13s} {'FLOPs':>5s}  {'seconds':>7s}  verdict"]
+    for task, v in verdicts.items():
+        if v is None:
+            lines.append(f"{task:19s} not run yet")
+            continue
+        high = "inf" if isinf(v.tokens.high) else f"{v.tokens.high:.2f}"
+        between = f"{v.tokens.low:.2f} to {high}"
+        lines.append(f"{task:19s} {v.tokens.value:6.2f}  {between:13s} {v.flops:5.2f}  {v.seconds:7.2f}  {v.word}")
+    return "\n".join(lines)

@@ -1,0 +1,150 @@
+"""Verdicts are what the recorded seeds say, by the rules of the plan; figures show every seed."""
+
+from dataclasses import replace
+from math import inf, isnan
+
+import pytest
+from matplotlib import pyplot as plt
+
+from simplex_lab import efficiency_plots, experiments, explorers, verdicts
+from simplex_lab.experiments import CHOOSING, SEEDS
+
+OURS, THEIRS, OTHER = "2-simplicial, 1 layer", "dot product, 4 layers", "dot product, 1 layer"
+
+
+@pytest.fixture(autouse=True)
+def close():
+    yield
+    plt.close("all")
+
+
+def run(experiment, task, arm, seed, tokens, *, last=1.0, loss=0.1, seconds=2.0, curve=()):
+    config = {"experiment": experiment, "task": task, "arm": arm, "lr": 1e-3}
+    ends = {"tokens to target": tokens, "final accuracy": last, "final held-out loss": loss, "training time": seconds}
+    for metric, value in ends.items():
+        yield {"config": config, "seed": seed, "metric": metric, "value": value}
+    for at, value in curve:
+        for metric in ("accuracy", "held-out loss"):
+            yield {"config": config | {"tokens": at}, "seed": seed, "metric": metric, "value": value}
+
+
+def choosing(task, needs):
+    return [r for arm, n in needs.items() for seed in CHOOSING for r in run("choosing", task, arm, seed, n)]
+
+
+def reported(task, needs, **options):
+    return [
+        r
+        for arm, tokens in needs.items()
+        for seed, n in zip(SEEDS, tokens, strict=True)
+        for r in run("efficiency", task, arm, seed, n, **options)
+    ]
+
+
+CHOSEN = choosing("Match3", {OURS: 3.0, THEIRS: 7.0, OTHER: 9.0})
+
+
+def test_a_ratio_is_of_the_arms_chosen_before():
+    rows = reported("Match3", {OURS: [2, 3, 3, 3, 4], THEIRS: [6, 6, 6, 8, 8], OTHER: [1, 1, 1, 1, 1]})
+    v = verdicts.verdict("Match3", CHOSEN, rows)
+    assert (v.ours, v.theirs, v.tokens.value, v.word) == (OURS, THEIRS, 0.5, "wins")
+
+
+def test_a_token_has_its_price():
+    needs = {OURS: [3] * 5, THEIRS: [6] * 5}
+    rows = [r for arm, s in ((OURS, 4.0), (THEIRS, 1.0)) for r in reported("Match3", {arm: needs[arm]}, seconds=s)]
+    v = verdicts.verdict("Match3", CHOSEN, rows)
+    assert v.seconds == pytest.approx(0.5 * 4)
+    configs = [experiments.run("Match3", experiments.ARMS[arm], 1e-3, 0).model for arm in (OURS, THEIRS)]
+    assert v.flops == pytest.approx(0.5 * verdicts.flops_per_token(configs[0]) / verdicts.flops_per_token(configs[1]))
+
+
+def test_nothing_is_said_while_a_seed_is_missing():
+    rows = reported("Match3", {OURS: [3] * 5, THEIRS: [6] * 5})
+    assert verdicts.verdict("Match3", CHOSEN, [r for r in rows if r["seed"] != 4 or r["config"]["arm"] == OURS]) is None
+    assert verdicts.verdict("Match3", choosing("Match3", {OURS: 3.0}), rows) is None
+
+
+def test_finer_runs_stand_in_when_all_seeds_have_one():
+    rows = reported("Match3", {OURS: [3] * 5, THEIRS: [6] * 5})
+    fine = reported("Match3", {OURS: [4] * 5, THEIRS: [5] * 5})
+    assert verdicts.verdict("Match3", CHOSEN, rows, fine).tokens.value == 0.8
+    assert verdicts.verdict("Match3", CHOSEN, rows, [r for r in fine if r["seed"]]).tokens.value == 0.5
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "word"),
+    [([3] * 5, [inf] * 5, "wins"), ([inf] * 5, [3] * 5, "loses"), ([2, 2, 3, 8, 9], [4] * 5, "ties"), ([inf] * 5, [inf] * 5, "neither")],
+)
+def test_words(ours, theirs, word):
+    v = verdicts.verdict("Match3", CHOSEN, reported("Match3", {OURS: ours, THEIRS: theirs}))
+    assert v.word == word
+    assert isnan(v.tokens.value) == (word == "neither")
+    told = verdicts.as_text({"Match3": v, "code": None})
+    assert word in told
+    assert "code                not run yet" in told
+
+
+def test_code_is_measured_by_the_loss_that_dot_products_end_with():
+    chosen = choosing("code", {OURS: inf, THEIRS: inf})
+    fast, slow = [(1, 2.0), (2, 1.0), (4, 0.9)], [(1, 2.5), (2, 2.0), (4, 1.0)]
+    rows = reported("code", {OURS: [inf] * 5}, loss=0.9, curve=fast) + reported("code", {THEIRS: [inf] * 5}, loss=1.0, curve=slow)
+    v = verdicts.verdict("code", chosen, rows)
+    assert (v.tokens.value, v.ends) == (0.5, (0.9, 1.0))
+
+
+def test_the_recorded_table_keeps_the_order_of_the_plan():
+    table = verdicts.table()
+    assert list(table) == list(experiments.TASKS)
+    assert table["Match3"] is not None
+
+
+def test_the_figure_shows_ratio_interval_and_word():
+    v = verdicts.verdict("Match3", CHOSEN, reported("Match3", {OURS: [2, 3, 3, 3, 4], THEIRS: [6] * 5}))
+    never = replace(v, tokens=replace(v.tokens, value=float("nan"), low=0.0, high=inf))
+    (ax,) = efficiency_plots.verdicts({"Match3": v, "relations": never, "code": None}).axes
+    assert [t.get_text() for t in ax.texts] == ["wins", "neither", "not run yet"]
+    bars = [line for line in ax.lines if len(line.get_xdata()) == 2 and line.get_linestyle() == "-"]
+    assert list(bars[0].get_xdata()) == pytest.approx([v.tokens.low, v.tokens.high])
+    assert list(bars[1].get_xdata()) == pytest.approx([0.1, 9.0])  # cut at the frame
+    dots = [line for line in ax.lines if len(line.get_xdata()) == 1]
+    assert [float(line.get_xdata()[0]) for line in dots] == [0.5]
+
+
+def test_every_seed_is_drawn_and_those_that_never_arrive_stand_beyond_the_budget():
+    (ax,) = efficiency_plots.needed({OURS: [1e6, 1e6, 2e6], OTHER: [3e6, inf, inf]}, budget=4e6).axes
+    marks = [line.get_xdata() for line in ax.lines if line.get_linestyle() == "None"]
+    assert list(marks[0]) == [1, 1, 2]
+    assert (marks[1][0], marks[1][1] > 4, marks[1][1] == marks[1][2]) == (3, True, True)
+
+
+def test_curves_end_at_the_budget():
+    curve = ([1_000_000, 2_000_000, 3_000_000], [0.5, 0.7, 0.9])
+    (ax,) = efficiency_plots.learning({OURS: {0: curve, 1: curve}}, target=0.97, guess=0.5, budget=2.5e6).axes
+    seeds = [line for line in ax.lines if (line.get_linewidth() < 1 and len(line.get_xdata()) > 2) or list(line.get_xdata()) == [1, 2]]
+    assert len(seeds) == 3  # two seeds and their median
+    assert all(max(line.get_xdata()) == 2 for line in seeds)
+
+
+def test_the_learning_explorer_tells_the_recorded_medians(monkeypatch):
+    shown = {}
+    monkeypatch.setattr(explorers, "explorer", lambda draw, say, **sliders: shown.update(draw=draw, say=say, sliders=sliders))
+    explorers.learning_explorer()
+    text = shown["say"](task="Match3", which="2-simplicial", budget=100)
+    _, rows, _ = verdicts.recorded()
+    ends = verdicts.per_seed(rows, "Match3", "final accuracy")
+    assert f"{OURS} {sorted(ends[OURS])[2]:.3f}" in text
+    assert "dot product" not in text
+    first = {name: slider.start for name, slider in shown["sliders"].items()}
+    assert shown["draw"](**first).axes
+    assert "dot product, 4 layers" in shown["say"](**first)
+
+
+def test_the_offset_explorer_finds_the_truth_where_noise_is_none(monkeypatch):
+    shown = {}
+    monkeypatch.setattr(explorers, "explorer", lambda draw, say, **sliders: shown.update(draw=draw, say=say))
+    explorers.offset_explorer()
+    text = shown["say"](E=1.0, noise=0.0, sizes=5)
+    assert "with an offset alpha 0.300, E 1.00" in text
+    assert "The straight line finds alpha 0.1" in text
+    assert shown["draw"](E=1.0, noise=0.5, sizes=3).axes

@@ -1,0 +1,15 @@
+"""The baseline is fixed.
+
+exercise: 12.3
+rung: hand
+diagnosis: theirs-as-they-are
+"""
+
+import torch
+
+
+def ratio_interval(ours, theirs, drawn_ours, drawn_theirs):
+    """The ratio of medians, and the middle 95% of its bootstrap draws."""
+    ratio = ours.median() / theirs.median()
+    ratios = ours[drawn_ours].median(1).values / theirs.median()
+    return torch.stack([ratio, ratios.quantile(0.025), ratios.quantile(0.975)])

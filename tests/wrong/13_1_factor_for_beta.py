@@ -1,0 +1,16 @@
+"""beta is the factor in front of N ** -alpha.
+
+exercise: 13.1
+rung: hand
+diagnosis: unknown
+"""
+
+import torch
+
+
+def power_law(N, L):
+    """alpha and beta of the line -log L = alpha log N + beta."""
+    x, y = N.log(), -L.log()
+    dx = x - x.mean()
+    alpha = (dx * y).sum() / dx.square().sum()
+    return torch.stack([alpha, (alpha * x.mean() - y.mean()).exp()])

@@ -1,0 +1,20 @@
+"""A standard error has a root of n below it.
+
+exercise: 13.2
+rung: hand
+diagnosis: unknown
+"""
+
+import torch
+
+
+def slope_interval(N, L, t):
+    """The lower and the upper end of alpha's interval."""
+    x, y = N.log(), -L.log()
+    dx = x - x.mean()
+    alpha = (dx * y).sum() / dx.square().sum()
+    beta = y.mean() - alpha * x.mean()
+    miss = y - alpha * x - beta
+    scatter = miss.square().sum() / (len(N) - 2)
+    stderr = (scatter / dx.square().sum() / len(N)).sqrt()
+    return torch.stack([alpha - t * stderr, alpha + t * stderr])

@@ -1,0 +1,22 @@
+"""Absolute values are more robust.
+
+exercise: 13.4
+rung: hand
+diagnosis: absolute
+"""
+
+import torch
+
+
+def fit_offset(N, L, offsets):
+    """The offset E whose law misses log L least, and alpha of that law."""
+    x, best = N.log(), torch.inf
+    dx = x - x.mean()
+    for E in offsets:
+        y = -(L - E).log()
+        alpha = (dx * y).sum() / dx.square().sum()
+        law = E + torch.exp(-(y.mean() + alpha * dx))
+        total = (law.log() - L.log()).abs().sum()
+        if total < best:
+            best, fit = total, torch.stack([E, alpha])
+    return fit

@@ -1,0 +1,22 @@
+"""Which offset is best?
+
+exercise: 13.4
+rung: hand
+diagnosis: index
+"""
+
+import torch
+
+
+def fit_offset(N, L, offsets):
+    """The offset E whose law misses log L least, and alpha of that law."""
+    x, best = N.log(), torch.inf
+    dx = x - x.mean()
+    for g, E in enumerate(offsets):
+        y = -(L - E).log()
+        alpha = (dx * y).sum() / dx.square().sum()
+        law = E + torch.exp(-(y.mean() + alpha * dx))
+        total = (law.log() - L.log()).square().sum()
+        if total < best:
+            best, fit = total, torch.stack([torch.as_tensor(g, dtype=L.dtype), alpha])
+    return fit
