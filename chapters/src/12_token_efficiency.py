@@ -294,7 +294,7 @@ show_figure(
 )
 
 # %% [markdown]
-# Positions it is. As large as tokens they cost most of the gain (two seeds begin to learn late), and weights that start small do no harm once positions are smaller still. With both, tokens small beside layers as well, nothing is learned.
+# Positions it is. As large as tokens they cost most of the gain (two seeds begin to learn late), and weights that start small do no harm once positions are smaller still. Where tokens are small beside layers as well, hardly anything is learned.
 #
 # What stands now: above other layers, tokens must be large beside positions *and* beside what the layers below add. GPT-2's 0.02 for both spoils the first, and its layers the second. Whether that holds for four and eight layers, and on tasks that were not used to find it, is for runs that are planned and not recorded yet.
 

@@ -257,7 +257,7 @@ EXERCISES = (
         axes="r c",
         properties=(
             large_logits("x", 100.0),
-            loads_at_most("x_ptr", lambda a: 2 * a["x"].numel(), "the first loop finds the maximum and the sum in one pass"),
+            loads_at_most("the first loop finds the maximum and the sum in one pass", x_ptr=lambda a: 2 * a["x"].numel()),
         ),
         verified="CPU, GPU",
         question="the card's row has the weights 1/8, 2/8 and 5/8: what are m and l for it, and what do its 13 masked lanes add to l?",

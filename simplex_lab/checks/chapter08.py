@@ -407,8 +407,12 @@ def _loads_what_is_seen(case):
     """Tiles of second keys once a program, rows of first keys once a tile, and neither where nobody looks."""
     seen = "a tile of second keys stays while the first keys pass by, and only keys of the windows are loaded"
     return (
-        loads_at_most("k2_ptr", lambda a: sum(min(i + 1, a["w2"]) for i in range(len(a["q"]))) * D, seen, case),
-        loads_at_most("k1_ptr", lambda a: _rows_passed(len(a["q"]), a["w1"], a["w2"]) * D, seen, case),
+        loads_at_most(
+            seen,
+            case,
+            k2_ptr=lambda a: sum(min(i + 1, a["w2"]) for i in range(len(a["q"]))) * D,
+            k1_ptr=lambda a: _rows_passed(len(a["q"]), a["w1"], a["w2"]) * D,
+        ),
     )
 
 
@@ -505,7 +509,7 @@ EXERCISES = (
         answer=_attend,
         axes="i d",
         properties=(
-            loads_at_most("k2_ptr", lambda a: len(a["q"]) * a["k2"].numel(), "a tile stays while the first keys pass by"),
+            loads_at_most("a tile stays while the first keys pass by", k2_ptr=lambda a: len(a["q"]) * a["k2"].numel()),
             large_logits("q", 100.0),
             BELOW,
         ),

@@ -316,7 +316,7 @@ EXERCISES = (
         answer=_windows,
         axes="i h d",
         properties=(
-            loads_at_most("k2_ptr", lambda a: _tiles_of_pairs(len(a["q"]), a["w2"]), "two positions share each tile"),
+            loads_at_most("two positions share each tile", k2_ptr=lambda a: _tiles_of_pairs(len(a["q"]), a["w2"])),
             large_logits("q", 100.0),
             causal(W_NAMES, axis=0),
         ),

@@ -100,8 +100,9 @@ def finite(case: Callable[[torch.Generator], Case], says: str, asks: str):
     return all_finite
 
 
-def loads_at_most(parameter: str, most: Callable[[dict], int], why: str, case: Callable[[torch.Generator], Case] | None = None):
-    """The kernel loads no more than ``most(args)`` elements through its ``parameter``, repetitions counted: the order of its loops.
+def loads_at_most(why: str, case: Callable[[torch.Generator], Case] | None = None, **most: Callable[[dict], int]):
+    """Through each parameter named in ``most`` the kernel loads no more than ``most(args)`` elements, repetitions counted: the order of
+    its loops.
 
     Looked at before the large cases, which a kernel that loads too much makes slow; numbers come first all the same.
     """
@@ -113,12 +114,13 @@ def loads_at_most(parameter: str, most: Callable[[dict], int], why: str, case: C
         seen = outcome.seen
         if seen is None or seen.trace is None or not climb.right(outcome.value, expected):
             return
-        name, limit = parameter.removesuffix("_ptr"), most(chosen.args)
-        loaded = sum(launch.loaded(name) for launch in seen.trace.launches)
-        if loaded > limit:
-            says = f"{loaded:,} elements of {name} are loaded where {limit:,} would do: {why}"
-            asks = "what does the innermost load bring that was there before, or that no row of the program sees?"
-            climb.give_up("access", chosen, "loads-again", says, asks)
+        for parameter, limit in ((p, f(chosen.args)) for p, f in most.items()):
+            name = parameter.removesuffix("_ptr")
+            loaded = sum(launch.loaded(name) for launch in seen.trace.launches)
+            if loaded > limit:
+                says = f"{loaded:,} elements of {name} are loaded where {limit:,} would do: {why}"
+                asks = "what does the innermost load bring that was there before, or that no row of the program sees?"
+                climb.give_up("access", chosen, "loads-again", says, asks)
 
     loads.early = True
     return loads
