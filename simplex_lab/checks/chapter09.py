@@ -278,12 +278,12 @@ def _kernel(id, entry, title, objective, returns, answer, mistakes, hints, quest
         answer=answer,
         axes=axes,
         properties=(
-            no_atomics,
             finite(
                 _far_below,
                 "all logits are far below 0, and some number is not finite",
                 "lse2 is near -250 there. What is 2^(0 - lse2), the weight of a lane that holds zeros, and what is it times 0?",
             ),
+            no_atomics,
         ),
         verified="CPU, GPU",
         question=question,
