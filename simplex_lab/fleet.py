@@ -1,8 +1,8 @@
 """Many small models at once: runs that differ in seed and learning rate alone share every launch, as one model with a leading axis.
 
 A small model leaves a GPU idle between its launches; sixteen of them cost little more. Each run sees the data of its own seed and starts
-from its own weights, so its numbers are those of :func:`simplex_lab.train.train` up to the order of sums. On a GPU a step is recorded
-once as a CUDA graph and then replayed, which costs one launch.
+from its own weights, so its numbers are those of :func:`simplex_lab.train.train` up to the order and the rounding of sums. On a GPU
+the model is compiled, which spares most of its traffic with memory, and a step is recorded once as a CUDA graph and then replayed.
 """
 
 from __future__ import annotations
@@ -84,6 +84,9 @@ class _Fleet:
         self.held_out = [torch.stack(part).to(device) for part in zip(*held_out, strict=True)]
         self.x, self.y = (torch.zeros(c.eval_every, len(self.seeds), c.batch, c.task.n, dtype=torch.long, device=device) for _ in range(2))
         self.histories, self.start = [History() for _ in configs], time.perf_counter()
+        if device.type == "cuda":
+            torch.compiler.reset()  # a process may train many fleets, and each compiles anew
+            self.logits, self.update = (torch.compile(f, fullgraph=True, dynamic=False) for f in (self.logits, self.update))
 
     def logits(self, weights: dict[str, Tensor], x: Tensor) -> Tensor:
         """``[M, B, S, classes]`` of ``M`` models, each on its own ``x [M, B, S]``."""
@@ -119,11 +122,12 @@ class _Fleet:
         with torch.no_grad():
             self.losses.copy_(found)
             self.alive &= found.isfinite()
-            self._update(torch.cat([g.flatten(1) for g in gradients], 1))
+            self.update(torch.cat([g.flatten(1) for g in gradients], 1))
             self.step += 1
             self.at += 1
 
-    def _update(self, g: Tensor) -> None:
+    def update(self, g: Tensor) -> None:
+        """A step of AdamW along the gradients ``g [M, P]``, each model at its own rate."""
         lr, t = (self.share.index_select(0, self.step) * self.lr)[:, None], self.step + 1
         g = g * (LONGEST / (g.norm(dim=1, keepdim=True) + 1e-6)).clamp(max=1.0)
         self.mean.lerp_(g, 1 - BETAS[0])

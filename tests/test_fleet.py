@@ -4,6 +4,7 @@ import math
 from dataclasses import replace
 
 import pytest
+import torch
 
 from simplex_lab.fleet import train_fleet
 from simplex_lab.model import ModelConfig
@@ -58,3 +59,14 @@ def test_evaluations_are_told():
 def test_runs_that_differ_in_more_are_refused():
     with pytest.raises(ValueError, match="seed and learning rate only"):
         train_fleet([RUN, replace(RUN, batch=16)])
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU: there the model of a fleet is compiled and its steps are recorded")
+@pytest.mark.parametrize("precision, tolerance", [("fp32", 1e-3), ("bf16", 2e-2)])
+def test_a_fleet_on_a_gpu_is_its_runs(precision, tolerance):
+    wide = replace(RUN, precision=precision, model=replace(MODEL, layers=("dot", "simplicial", "dot"), width=32))
+    grid = [replace(wide, seed=seed, lr=lr) for seed in (0, 3) for lr in (1e-3, 1e-2)]
+    for config, history in zip(grid, train_fleet(grid, device="cuda"), strict=True):
+        alone = train(config, device="cuda")
+        assert history.loss == pytest.approx(alone.loss, abs=tolerance)
+        assert history.held_out_loss == pytest.approx(alone.held_out_loss, abs=tolerance)
