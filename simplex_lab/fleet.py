@@ -23,8 +23,8 @@ from simplex_lab.tasks import NO_LABEL
 from simplex_lab.train import History, TrainConfig, low
 
 BETAS, EPSILON, LONGEST = (0.9, 0.98), 1e-8, 1.0  # as train: AdamW, gradients of a norm of 1 at the most
-# cuDNN's attention gave NaN gradients under vmap (torch 2.11)
-SAFE = [SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH]
+# cuDNN's attention gave wrong gradients under vmap, and the efficient one refuses it (torch 2.11)
+SAFE = [SDPBackend.FLASH_ATTENTION, SDPBackend.MATH]
 WARM = 3  # steps before a step is recorded: libraries set themselves up in them
 
 
@@ -84,9 +84,10 @@ class _Fleet:
         self.held_out = [torch.stack(part).to(device) for part in zip(*held_out, strict=True)]
         self.x, self.y = (torch.zeros(c.eval_every, len(self.seeds), c.batch, c.task.n, dtype=torch.long, device=device) for _ in range(2))
         self.histories, self.start = [History() for _ in configs], time.perf_counter()
+        self.trained = self.logits
         if device.type == "cuda":
             torch.compiler.reset()  # a process may train many fleets, and each compiles anew
-            self.logits, self.update = (torch.compile(f, fullgraph=True, dynamic=False) for f in (self.logits, self.update))
+            self.trained = torch.compile(self.logits, fullgraph=True, dynamic=False)
 
     def logits(self, weights: dict[str, Tensor], x: Tensor) -> Tensor:
         """``[M, B, S, classes]`` of ``M`` models, each on its own ``x [M, B, S]``."""
@@ -117,7 +118,7 @@ class _Fleet:
     def one_step(self) -> None:
         """The next of the batches drawn beforehand. What changes from step to step lies on the device: a graph records it once."""
         x, y = (drawn.index_select(0, self.at)[0][self.of] for drawn in (self.x, self.y))
-        found = losses(self.logits(self.weights, x), y)
+        found = losses(self.trained(self.weights, x), y)
         gradients = torch.autograd.grad(found.sum(), list(self.weights.values()))
         with torch.no_grad():
             self.losses.copy_(found)
