@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cache
 
 import torch
 from jaxtyping import Float, Int
@@ -179,6 +180,7 @@ class Model(nn.Module):
         return self.head(self.norm(x))
 
 
+@cache
 def parameter_count(config: ModelConfig) -> int:
     """Number of trainable numbers in a model of this config (nothing is allocated)."""
     with torch.device("meta"):
