@@ -6,6 +6,7 @@ import argparse
 import json
 import math
 import os
+import shutil
 import sys
 from pathlib import Path
 
@@ -34,6 +35,7 @@ def _parser() -> argparse.ArgumentParser:
     train = commands.add_parser("train", help="run a preset and record it in results/")
     train.add_argument("--preset", required=True, help="name of the preset, for example chapter00")
     train.add_argument("--seeds", type=int, default=5, help="number of seeds (default 5)")
+    train.add_argument("--device", default="auto", help="cpu or cuda (default: the GPU if there is one); for several use torchrun")
     train.add_argument("--out", help="CSV to write (default results/PRESET.csv)")
     train.set_defaults(run=_train)
 
@@ -86,13 +88,26 @@ def _progress(_) -> int:
 
 
 def _train(args) -> int:
-    from simplex_lab import presets
+    import torch
 
+    from simplex_lab import presets, records, sweep
+
+    device = args.device if args.device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
+    keep = records.ROOT / "work" / "train" / args.preset
     try:
-        print(f"wrote {os.path.relpath(presets.record(args.preset, args.seeds, args.out))}")
+        sweep.devices_of(device)
+    except RuntimeError as error:
+        print(error, file=sys.stderr)
+        return 1
+    try:
+        print(f"wrote {os.path.relpath(presets.record(args.preset, args.seeds, args.out, device=device, keep=keep))}")
     except (ValueError, FloatingPointError) as error:
         print(error, file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print(f"\nstopped; the same command goes on from {os.path.relpath(keep)}", file=sys.stderr)
+        return 130
+    shutil.rmtree(keep, ignore_errors=True)
     return 0
 
 

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import asdict, replace
+from functools import partial
+from pathlib import Path
+from statistics import median
 
 import torch
 
-from simplex_lab import records
+from simplex_lab import experiments, parallel, records
+from simplex_lab.efficiency import tokens_to
 from simplex_lab.model import ModelConfig, match_parameters, parameter_count
 from simplex_lab.tasks import Composition, Match, WindowBits
-from simplex_lab.train import TrainConfig, train
+from simplex_lab.train import History, TrainConfig, train_with_bar
 
 RATES = (1.5e-3, 3e-3, 6e-3, 1.2e-2)
 
@@ -133,7 +138,16 @@ def probe_positions(seed: int = 0) -> dict[str, TrainConfig]:
     return {arm: replace(above, model=replace(above.model, **options)) for arm, options in POSITIONS.items()}
 
 
+def again(task: str, seed: int = 0) -> dict[str, TrainConfig]:
+    """The two runs of chapter 12 that the ratio of a task is made of, as they are recorded in ``results/fine.csv``."""
+    cells = experiments.fine(records.read("choosing.csv"))
+    return {dict(cell.about)["arm"]: cell.config for cell in cells if dict(cell.about)["task"] == task and cell.config.seed == seed}
+
+
+# Rows of an experiment that anybody can run once more, one after the other on whatever machine there is
+AGAIN = {"match3": "Match3", "relations": "relations", "functions": "functions"}
 PRESETS = {
+    **{preset: (partial(again, task), ()) for preset, task in AGAIN.items()},
     "probe_places": (probe_places, ()),
     "probe_drowned": (probe_drowned, ()),
     "probe_positions": (probe_positions, ()),
@@ -166,23 +180,54 @@ def sizes(task: Match | WindowBits | Composition) -> dict:
     }
 
 
-def record(preset: str, seeds: int, out: str | None = None, say=print) -> str:
-    """Run a preset and write ``results/<preset>.csv``: accuracy along the tokens (for a grid of rates, only the last) and seconds."""
+def record(preset: str, seeds: int, out: str | None = None, say=print, *, device: str = "cpu", keep: Path | None = None) -> str:
+    """Run a preset and write ``results/<preset>.csv``: accuracy along the tokens (for a grid of rates, only the last) and seconds.
+
+    A row of an experiment that is run once more is recorded as there, by its tokens to the target, and told beside what is recorded.
+    ``keep`` is a folder for checkpoints: after an interruption the same call goes on from there. Started by ``torchrun``, the processes
+    share each batch, and the first one writes.
+    """
     if seeds < 1:
         raise ValueError(f"seeds={seeds}: at least 1")
     torch.set_num_threads(1)  # more threads gain nothing for models this small, and slow each other down on a busy machine
     command = f"simplex-lab train --preset {preset} --seeds {seeds}"
     source, rows = records.provenance(command), []
-    for arm, config in runs(preset, seeds):
-        history = train(config)
+    for number, (arm, config) in enumerate(runs(preset, seeds)):
         task, arm = arm if isinstance(arm, tuple) else ("", arm)
+        checkpoint = keep / f"{number}.pt" if keep else None
+        history = train_with_bar(f"{arm}, seed {config.seed}", config, keep=checkpoint, device=device)
         about = {"task": task} if task else {}
         about |= {"arm": arm, "lr": config.lr, "steps": config.steps, "batch": config.batch, "parameters": parameter_count(config.model)}
         about |= sizes(config.task)
-        points = list(zip(history.tokens, history.accuracy, strict=True))
-        for tokens, accuracy in points[-1:] if PRESETS[preset][1] else points:
-            rows.append(records.row(preset, about | {"tokens": tokens}, config.seed, "accuracy", accuracy, "1", source))
-        rows.append(records.row(preset, about, config.seed, "training time", history.seconds, "s", source))
+        for metric, value, unit, at in _measured(preset, history):
+            rows.append(records.row(preset, about | at, config.seed, metric, value, unit, source))
         last, seconds = history.accuracy[-1], history.seconds
         say(f"seed {config.seed}  lr {config.lr:<7g} {task:20s} {arm:22s} accuracy {last:.3f}  {seconds:5.1f} s")
-    return str(records.write(out or records.RESULTS / f"{preset}.csv", rows))
+    if preset in AGAIN:
+        say(beside_the_record(preset, rows))
+    out = Path(out or records.RESULTS / f"{preset}.csv")
+    return str(out if parallel.rank() else records.write(out, rows))
+
+
+def _measured(preset: str, h: History) -> Iterator[tuple[str, float, str, dict]]:
+    """``(metric, value, unit, where)`` of a run, as the records of this preset have them."""
+    if preset in AGAIN:
+        yield "tokens to target", tokens_to(experiments.TARGET, h.tokens, h.accuracy), "tokens", {}
+        yield "final accuracy", h.accuracy[-1], "1", {}
+    else:
+        points = list(zip(h.tokens, h.accuracy, strict=True))
+        for tokens, accuracy in points[-1:] if PRESETS[preset][1] else points:
+            yield "accuracy", accuracy, "1", {"tokens": tokens}
+    yield "training time", h.seconds, "s", {}
+
+
+def beside_the_record(preset: str, rows: list[dict[str, str]]) -> str:
+    """A line for each arm: tokens to the target of these ``rows`` in the median, and the seeds of ``results/fine.csv``."""
+    lines, recorded = [], [row for row in records.read("fine.csv") if row["config"]["task"] == AGAIN[preset]]
+    for arm in again(AGAIN[preset]):
+        here = [float(row["value"]) for row in rows if row["metric"] == "tokens to target" and json.loads(row["config"])["arm"] == arm]
+        there = sorted(records.final(recorded, "tokens to target", arm=arm))
+        found = f"{median(here) / 1e6:.2f}M tokens to {experiments.TARGET:.0%}"
+        within = "within" if there[0] <= median(here) <= there[-1] else "NOT within"
+        lines.append(f"{arm}: {found}, {within} the recorded seeds ({there[0] / 1e6:.2f}M to {there[-1] / 1e6:.2f}M)")
+    return "\n".join(lines)

@@ -207,18 +207,19 @@ def low(precision: str, device: torch.device):
     return torch.autocast(device.type, torch.bfloat16) if precision == "bf16" else contextlib.nullcontext()
 
 
-def train_with_bar(label: str, config: TrainConfig) -> History:
-    """:func:`train` behind a progress bar that shows tokens and accuracy."""
+def train_with_bar(label: str, config: TrainConfig, **options) -> History:
+    """:func:`train`, with its ``options``, behind a progress bar that shows steps and accuracy."""
     from tqdm import tqdm
 
-    form = "{desc} {bar} {n_fmt}/{total_fmt}{postfix}"
-    with tqdm(total=config.steps, desc=f"{label:21s}", ncols=58, file=sys.stdout, bar_format=form) as bar:
+    parallel.start()
+    look = {"desc": f"{label:21s}", "ncols": max(58, 37 + len(label)), "bar_format": "{desc} {bar} {n_fmt}/{total_fmt}{postfix}"}
+    with tqdm(total=config.steps, file=sys.stdout, disable=parallel.rank() > 0, **look) as bar:
 
         def show(step: int, history: History) -> None:
             bar.set_postfix_str(f"accuracy {history.accuracy[-1]:.3f}", refresh=False)
             bar.update(step - bar.n)
 
-        return train(config, show)
+        return train(config, show, **options)
 
 
 @torch.no_grad()

@@ -1,13 +1,15 @@
 """The model, its parameter counts and its causality; training that repeats; the presets and what was recorded of them."""
 
 import math
+import signal
 from dataclasses import replace
 from statistics import median
 
 import pytest
 import torch
 
-from simplex_lab import presets, records
+from simplex_lab import experiments, presets, records
+from simplex_lab import train as train_module
 from simplex_lab.model import Attention, Model, ModelConfig, every, flops_per_token, match_parameters, parameter_count
 from simplex_lab.tasks import NO_LABEL, Match, Task
 from simplex_lab.train import History, TrainConfig, accuracy, train
@@ -511,7 +513,7 @@ def test_what_chapter_02_says_holds_in_four_of_five_seeds(task, claim):
     assert sum(claim({arm: value for (arm, _, s), value in recorded.items() if s == seed}) for seed in seeds) >= 4
 
 
-@pytest.mark.parametrize("preset", presets.PRESETS)
+@pytest.mark.parametrize("preset", presets.PRESETS.keys() - presets.AGAIN.keys())
 def test_the_record_is_of_the_preset_as_it_stands(preset):
     planned, found = set(), set()
     for arm, config in presets.runs(preset, 5):
@@ -538,7 +540,8 @@ def test_an_unknown_preset_is_named(tmp_path):
 def fake_training(monkeypatch):
     """Training that takes no time; the number of threads, which a recording sets, is put back."""
     threads = torch.get_num_threads()
-    yield monkeypatch.setattr(presets, "train", lambda config: History([10, 20], [0.5, 0.6], [1.0, 0.9], seconds=1.5))
+    history = History([10, 20], [0.5, 0.6], [1.0, 0.9], seconds=1.5)
+    yield monkeypatch.setattr(presets, "train_with_bar", lambda label, config, **options: history)
     torch.set_num_threads(threads)
 
 
@@ -555,3 +558,72 @@ def test_a_recording_holds_every_run(fake_training, tmp_path, preset, runs, toke
     assert {row["config"]["tokens"] for row in points} == tokens
     assert [row["value"] for row in rows if row["metric"] == "training time"] == [1.5] * runs
     assert {row["command"] for row in rows} == {f"simplex-lab train --preset {preset} --seeds 2"}
+
+
+@pytest.mark.parametrize("preset", presets.AGAIN)
+def test_a_row_run_again_is_told_beside_the_record(fake_training, monkeypatch, tmp_path, preset):
+    arms = presets.again(presets.AGAIN[preset])
+    assert len(arms) == 2
+    there = {arm: records.final(records.read("fine.csv"), "tokens to target", arm=arm, task=presets.AGAIN[preset]) for arm in arms}
+    needs = {arm: max(there[arm]) + shift for arm, shift in zip(arms, (0, 1000), strict=True)}  # the second misses
+
+    def trained(label, config, **options):
+        arm = next(arm for arm in arms if label.startswith(arm))
+        return History([10, needs[arm]], [0.5, 0.99], [1.0, 0.1], seconds=1.5)
+
+    monkeypatch.setattr(presets, "train_with_bar", trained)
+    said = []
+    rows = records.read(presets.record(preset, 2, str(tmp_path / "x.csv"), say=said.append))
+    assert {row["metric"] for row in rows} == {"tokens to target", "final accuracy", "training time"}
+    assert {row["value"] for row in rows if row["metric"] == "tokens to target"} == set(needs.values())
+    first, second = said[-1].split("\n")
+    assert " within the recorded" in first
+    assert "NOT within the recorded" in second
+
+
+def test_a_row_run_again_is_the_recorded_run():
+    """Every number that decides a run is that of the cell that the record names."""
+    keys = {row["config"]["cell"] for row in records.read("fine.csv")}
+    cells = {cell.key: cell for cell in experiments.fine(records.read("choosing.csv"))}
+    for preset, task in presets.AGAIN.items():
+        for _, config in presets.runs(preset, 5):
+            assert any(cells[key].config == config for key in keys if dict(cells[key].about)["task"] == task)
+
+
+@pytest.mark.parametrize(
+    "path", [p for p in (records.RESULTS / f"{name}.csv" for name in presets.AGAIN) if p.exists()], ids=lambda p: p.stem
+)
+def test_a_row_comes_out_on_another_machine_as_it_is_recorded(path):
+    rows, recorded = records.read(path), records.read("fine.csv")
+    arms = {row["config"]["arm"] for row in rows}
+    assert arms == set(presets.again(presets.AGAIN[path.stem]))
+    assert {row["device"] for row in rows}.isdisjoint({row["device"] for row in recorded})
+    for arm in arms:
+        here = records.final(rows, "tokens to target", arm=arm)
+        there = records.final(recorded, "tokens to target", arm=arm, task=presets.AGAIN[path.stem])
+        assert min(there) <= median(here) <= max(there)
+
+
+def test_an_interrupted_recording_goes_on(tmp_path, monkeypatch):
+    """The stopped run goes on from its checkpoint, finished ones are not run again, and the rows are those of an undisturbed call."""
+    tiny = ModelConfig(vocabulary=5, length=6, layers=("simplicial",), width=16, heads=2, hidden=16)
+    config = TrainConfig(tiny, Match(order=3, n=6, modulus=5), steps=12, batch=8, warmup=3, eval_every=4, eval_sequences=64)
+    monkeypatch.setitem(presets.PRESETS, "tiny", (lambda seed: {"a": replace(config, seed=seed)}, ()))
+    steps, advance = [], train_module._Run.advance
+
+    def counted(run, keep):
+        advance(run, keep)
+        steps.append(run.config.seed)
+        if len(steps) == 18:
+            signal.raise_signal(signal.SIGINT)
+
+    threads = torch.get_num_threads()
+    monkeypatch.setattr(train_module._Run, "advance", counted)
+    with pytest.raises(KeyboardInterrupt):
+        presets.record("tiny", 2, str(tmp_path / "x.csv"), say=lambda line: None, keep=tmp_path / "kept")
+    assert not (tmp_path / "x.csv").exists()
+    rows = records.read(presets.record("tiny", 2, str(tmp_path / "x.csv"), say=lambda line: None, keep=tmp_path / "kept"))
+    assert steps.count(0) == steps.count(1) == 12
+    whole = records.read(presets.record("tiny", 2, str(tmp_path / "y.csv"), say=lambda line: None))
+    torch.set_num_threads(threads)
+    assert [row["value"] for row in rows if row["metric"] == "accuracy"] == [row["value"] for row in whole if row["metric"] == "accuracy"]

@@ -5,6 +5,7 @@ import shutil
 from importlib.metadata import entry_points
 
 import pytest
+import torch
 
 from simplex_lab import cli, doctor, presets, records
 from simplex_lab import start as starting
@@ -150,7 +151,7 @@ def test_an_unknown_preset_is_explained(capsys):
 
 
 def test_a_run_that_diverges_is_explained(capsys, monkeypatch):
-    def diverge(*_):
+    def diverge(*_, **__):
         raise FloatingPointError("loss is nan at step 3 with lr=0.1: lower the learning rate")
 
     monkeypatch.setattr(presets, "record", diverge)
@@ -160,15 +161,36 @@ def test_a_run_that_diverges_is_explained(capsys, monkeypatch):
 
 def test_train_records_what_was_asked_for(capsys, monkeypatch, tmp_path):
     asked = []
-    monkeypatch.setattr(presets, "record", lambda *args: asked.append(args) or str(tmp_path / "x.csv"))
+    monkeypatch.setattr(presets, "record", lambda *args, **how: asked.append((*args, how["device"])) or str(tmp_path / "x.csv"))
     assert cli.main(["train", "--preset", "chapter00"]) == 0
-    assert cli.main(["train", "--preset", "chapter00_rates", "--seeds", "2", "--out", "y.csv"]) == 0
-    assert asked == [("chapter00", 5, None), ("chapter00_rates", 2, "y.csv")]
+    assert cli.main(["train", "--preset", "chapter00_rates", "--seeds", "2", "--out", "y.csv", "--device", "cpu"]) == 0
+    assert asked == [("chapter00", 5, None, "cuda" if torch.cuda.is_available() else "cpu"), ("chapter00_rates", 2, "y.csv", "cpu")]
     assert "x.csv" in capsys.readouterr().out
 
 
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_a_gpu_that_is_not_there_is_explained(capsys):
+    assert cli.main(["train", "--preset", "chapter00", "--device", "cuda"]) == 1
+    assert capsys.readouterr().err == "device='cuda': there is no CUDA device here\n"
+
+
+def test_a_stopped_recording_says_how_to_go_on(capsys, monkeypatch, tmp_path):
+    def stop(*_, keep, **__):
+        keep.mkdir(parents=True)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(records, "ROOT", tmp_path)
+    monkeypatch.setattr(presets, "record", stop)
+    assert cli.main(["train", "--preset", "chapter00"]) == 130
+    assert "the same command goes on" in capsys.readouterr().err
+    assert (tmp_path / "work" / "train" / "chapter00").exists()
+    monkeypatch.setattr(presets, "record", lambda *_, **__: str(tmp_path / "x.csv"))
+    assert cli.main(["train", "--preset", "chapter00"]) == 0
+    assert not (tmp_path / "work" / "train" / "chapter00").exists()
+
+
 def test_no_seeds_leave_the_record_alone(monkeypatch, tmp_path):
-    monkeypatch.setattr(presets, "train", lambda config: History([10], [0.5], [1.0]))
+    monkeypatch.setattr(presets, "train_with_bar", lambda label, config, **_: History([10], [0.5], [1.0]))
     monkeypatch.setattr(presets.torch, "set_num_threads", lambda n: None)
     (tmp_path / "x.csv").write_text("what was measured")
     with contextlib.suppress(SystemExit):
