@@ -12,6 +12,27 @@ from simplex_lab.experiments import CHOOSING, SEEDS
 OURS, THEIRS, OTHER = "2-simplicial, 1 layer", "dot product, 4 layers", "dot product, 1 layer"
 
 
+# What chapter 12 says in words about its table, as bounds on the ratio
+
+
+SAID = {
+    "Match3": (0.25, 0.4, "wins"),  # a third
+    "functions": (0.4, 0.6, "wins"),  # half
+    "relations": (0.9, 1.1, "ties"),  # nothing
+    "Match2": (0.6, 1.2, "ties"),  # no control is won
+    "relations, one hop": (1.1, 2.0, "loses"),  # takes triples longer
+    "functions, one hop": (0.6, 1.2, "ties"),
+}
+
+
+@pytest.mark.parametrize("task", SAID)
+def test_the_table_is_as_the_chapter_tells_it(task):
+    low, high, word = SAID[task]
+    v = verdicts.table()[task]
+    assert low < v.tokens.value < high
+    assert v.word == word
+
+
 @pytest.fixture(autouse=True)
 def close():
     yield
