@@ -10,6 +10,7 @@ from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 
+from simplex_lab.efficiency import Ratio
 from simplex_lab.plots import DOT, DOT_TEXT, REFERENCE, SIMPLICIAL
 from simplex_lab.verdicts import Curve, Verdict
 
@@ -99,7 +100,7 @@ def needed(arms: Mapping[str, Sequence[float]], budget: float) -> Figure:
     return fig
 
 
-def places(rows: Mapping[str, Sequence[float]], guess: float) -> Figure:
+def ends(rows: Mapping[str, Sequence[float]], guess: float) -> Figure:
     """Final accuracy of every seed, one row an arm named by its words, purple where the arm has a 2-simplicial layer."""
     fig, ax = plt.subplots(figsize=(8, 0.42 * len(rows) + 1.0))
     for row, (arm, values) in enumerate(rows.items()):
@@ -112,4 +113,74 @@ def places(rows: Mapping[str, Sequence[float]], guess: float) -> Figure:
     ax.set_ylim(-len(rows) + 0.4, 0.55)
     ax.set_xlim(right=1.0)
     ax.set_xlabel("final accuracy on new sequences, one mark a seed")
+    return fig
+
+
+def standing(large: Mapping[str, Mapping[str, Sequence[float]]], small: Mapping[str, Mapping[str, Sequence[float]]], budgets) -> Figure:
+    """Tokens to the target of every seed, a panel for each task and a row for each place; embeddings of 1 filled, of 0.02 open."""
+    tasks = [task for task in large if task in small]
+    arms = list(dict.fromkeys(arm for task in tasks for arm in (*large[task], *small[task])))
+    fig, axes = plt.subplots(1, len(tasks), figsize=(9, 0.45 * len(arms) + 1.2), sharey=True, squeeze=False)
+    for ax, task in zip(axes[0], tasks, strict=True):
+        beyond = budgets[task] / 1e6 * 1.5
+        for row, arm in enumerate(arms):
+            colour, marker = (DOT_TEXT, "s") if arm.startswith("dot") else (SIMPLICIAL, "o")
+            for by_arm, up, face in ((large[task], 0.17, colour), (small[task], -0.17, "none")):
+                values = by_arm.get(arm, ())
+                at = [beyond if isinf(v) else v / 1e6 for v in values]
+                shift = np.linspace(-0.1, 0.1, len(at)) if len(at) > 1 else [0.0]
+                ax.plot(at, [-row + up + s for s in shift], marker, mec=colour, mfc=face, ms=5.5, linestyle="none")
+            ax.axhline(-row - 0.5, color="#E4E4E4", lw=0.7, zorder=0)
+        ax.axvline(budgets[task] / 1e6, **REFERENCE)
+        ax.set_xscale("log")
+        ax.set_xlim(0.3, beyond * 1.4)
+        ax.set_xticks((0.5, 1, 2, 5), ["0.5", "1", "2", "5"])
+        ax.xaxis.set_minor_formatter(NullFormatter())
+        ax.set_title(task, fontsize=11, fontweight="bold", loc="left")
+        ax.text(budgets[task] / 1e6 * 1.1, 0.55, "never", ha="left", va="bottom", fontsize=9)
+    axes[0, 0].set_yticks([-r for r in range(len(arms))], arms)
+    axes[0, 0].set_ylim(-len(arms) + 0.45, 0.55)
+    fig.supxlabel("millions of tokens to the target (log), one mark a seed; filled: embedding of 1, open: 0.02", fontsize=10.5)
+    return fig
+
+
+def remedies(found: Mapping[str, Mapping[str, Ratio]], limit: float) -> Figure:
+    """Ratio to the layer at the bottom with its interval, a panel for each task and a row for each remedy; left of ``limit`` it helps."""
+    rows = list(dict.fromkeys(remedy for by_remedy in found.values() for remedy in by_remedy))
+    fig, axes = plt.subplots(1, len(found), figsize=(9, 0.42 * len(rows) + 1.2), sharey=True, squeeze=False)
+    most = 20.0
+    for ax, (task, by_remedy) in zip(axes[0], found.items(), strict=True):
+        for row, remedy in enumerate(rows):
+            if remedy not in by_remedy:
+                continue
+            r = by_remedy[remedy]
+            low, value, high = (float(np.clip(x, 0.4, most)) for x in (r.low, r.value, r.high))
+            ax.plot([low, high], [-row, -row], color=SIMPLICIAL, lw=2)
+            ax.plot(value, -row, ">" if isinf(r.value) else "o", color=SIMPLICIAL, ms=8, mfc=SIMPLICIAL if r.low < limit else "white")
+        ax.axvline(limit, **REFERENCE)
+        ax.set_xscale("log")
+        ax.set_xlim(0.4, most * 1.2)
+        ax.set_xticks((0.5, 1, 1.5, 3, 5, 10, most), ["0.5", "1", "1.5", "3", "5", "10", "never"])
+        ax.xaxis.set_minor_formatter(NullFormatter())
+        ax.set_title(task, fontsize=11, fontweight="bold", loc="left")
+    axes[0, 0].set_yticks([-r for r in range(len(rows))], rows)
+    axes[0, 0].set_ylim(-len(rows) + 0.4, 0.6)
+    fig.supxlabel("tokens over those of the layer at the bottom, same embedding (log); filled: gives the gain back", fontsize=10.5)
+    return fig
+
+
+def windows(losses: Mapping[str, Sequence[float]]) -> Figure:
+    """Final held-out loss of every seed, one row for each pair of windows ``"w1 x w2"``; open marks see another number of pairs."""
+    areas = {shape: int(np.prod([int(w) for w in shape.split(" x ")])) for shape in losses}
+    usual = max(set(areas.values()), key=list(areas.values()).count)
+    fig, ax = plt.subplots(figsize=(8, 0.45 * len(losses) + 1.0))
+    for row, (shape, values) in enumerate(losses.items()):
+        face = SIMPLICIAL if areas[shape] == usual else "none"
+        ax.plot(values, [-row] * len(values), "o", mec=SIMPLICIAL, mfc=face, ms=7, alpha=0.8, linestyle="none")
+        ax.plot(np.median(values), -row, "|", color="black", ms=16, mew=1.5)
+        ax.axhline(-row, color="#E4E4E4", lw=0.7, zorder=0)
+    ax.set_yticks([-r for r in range(len(losses))], [f"{shape} = {areas[shape]}" for shape in losses])
+    ax.set_ylim(-len(losses) + 0.4, 0.6)
+    ax.set_ylabel("w1 x w2, pairs a query sees", fontsize=10.5)
+    ax.set_xlabel("final held-out loss (nats a byte), one mark a seed, a bar at the median")
     return fig

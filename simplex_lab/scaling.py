@@ -110,6 +110,11 @@ def interval(values: Sequence[float], level: float = 0.95) -> tuple[float, float
     return float(low), float(high)
 
 
+def means(runs: Mapping[float, Sequence[float]]) -> tuple[list[float], list[float]]:
+    """Sizes and the mean loss of the seeds at each, from ``{N: losses of its seeds}``."""
+    return sorted(runs), [float(np.mean(runs[N])) for N in sorted(runs)]
+
+
 def implied_mean_size(alpha: float, beta: float, L: Sequence[float]) -> float:
     """The geometric mean of the sizes behind a published line: least squares pass through the mean point, whatever the sizes were."""
     return float(np.exp((-np.mean(np.log(L)) - beta) / alpha))

@@ -113,3 +113,36 @@ def two_fits(N, L, straight: PowerLaw, offset: PowerLaw, truth: PowerLaw) -> Fig
     ax.set_xlabel("parameters N (log)")
     ax.set_ylabel("loss in nats (log)")
     return fig
+
+
+def grid(runs: Mapping[str, Mapping[float, Sequence[float]]], laws: Mapping[str, Mapping[str, PowerLaw]], unit="nats") -> Figure:
+    """Losses of all seeds over sizes with the ``laws`` of each model, and below them what each law misses, in per cent.
+
+    ``{model: {size: losses}}`` and ``{model: {name of the fit: law}}``; the first fit is drawn solid, the second dash-dotted.
+    """
+    fig, (top, below) = plt.subplots(2, 1, figsize=(8, 5.2), sharex=True, height_ratios=(3, 1.4))
+    for model, by_size in runs.items():
+        colour, text, marker = LOOK[model]
+        N = np.array(sorted(by_size), dtype=float)
+        means = np.array([np.mean(by_size[n]) for n in N])
+        for n in N:
+            top.plot([n] * len(by_size[n]), by_size[n], marker, color=colour, ms=5, alpha=0.7, linestyle="none")
+        at = np.geomspace(N.min() / 1.1, N.max() * 1.1, 60)
+        for line, (name, law) in zip(("-", "-."), laws[model].items(), strict=False):
+            top.plot(at, law.loss(at), color=colour, lw=1.4, linestyle=line, label=f"{model}, {name}")
+            below.plot(N, 100 * (means / law.loss(N) - 1), color=colour, lw=1.2, linestyle=line, marker=marker, ms=4)
+        top.text(N.max() * 1.13, means[-1], model, color=text, va="center", fontsize=10)
+    top.set_xscale("log")
+    top.set_yscale("log")
+    low, high = top.get_ylim()
+    ticks = [t for e in range(-4, 2) for t in np.array([1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 8]) * 10.0**e if low <= t <= high]
+    ticks = ticks[:: max(1, len(ticks) // 6)]
+    top.set_yticks(ticks, [f"{t:.3g}" for t in ticks])
+    top.yaxis.set_minor_formatter(NullFormatter())
+    top.set_ylabel(f"held-out loss ({unit}, log)")
+    top.legend(frameon=False, fontsize=9.5, loc="lower left")
+    below.axhline(0, **REFERENCE)
+    below.set_ylabel("missed by (%)")
+    below.set_xlabel("parameters N (log)")
+    top.set_xlim(right=N.max() * 2.2)
+    return fig

@@ -54,9 +54,9 @@ def curves(rows: Iterable[Mapping], task: str, metric: str = "accuracy") -> dict
     return {arm: {seed: (sorted(at), [at[t] for t in sorted(at)]) for seed, at in seeds} for arm, seeds in ordered}
 
 
-def per_seed(rows: Iterable[Mapping], task: str, metric: str) -> dict[str, list[float]]:
+def per_seed(rows: Iterable[Mapping], task: str, metric: str, arms: Iterable[str] = experiments.ARMS) -> dict[str, list[float]]:
     """``{arm: values}`` of a metric that each run has once, in the order of the seeds."""
-    found: dict[str, dict[int, float]] = {arm: {} for arm in experiments.ARMS}
+    found: dict[str, dict[int, float]] = {arm: {} for arm in arms}
     for row in rows:
         if row["config"]["task"] == task and row["metric"] == metric:
             found[row["config"]["arm"]][row["seed"]] = row["value"]

@@ -251,7 +251,7 @@ def ends(preset):
 guess = experiments.TASKS["Match3"].task.guess_accuracy()
 stands.reveal("above")
 show_figure(
-    efficiency_plots.places(ends("probe_places"), guess),
+    efficiency_plots.ends(ends("probe_places"), guess),
     "Final accuracy of five seeds for ten arms. With large embeddings the layer learns below and above; with small ones it learns "
     "below, more slowly, and stays at the guess line above; skip, norm and value bias change nothing.",
     caption="results/probe_places.csv",
@@ -278,7 +278,7 @@ drowned = predict(
 # %%
 drowned.reveal("embedding of 0.02 with residuals of 0.02")
 show_figure(
-    efficiency_plots.places(ends("probe_drowned"), guess),
+    efficiency_plots.ends(ends("probe_drowned"), guess),
     "Final accuracy of five seeds for six ways to make tokens small or large beside what layers add. Only the model that starts at 1, "
     "untouched, learns; all others end below 0.9.",
     caption="results/probe_drowned.csv; predictions in results/plan.md",
@@ -291,7 +291,7 @@ show_figure(
 
 # %%
 show_figure(
-    efficiency_plots.places(ends("probe_positions"), guess),
+    efficiency_plots.ends(ends("probe_positions"), guess),
     "Final accuracy of five seeds for three arms: positions as large as tokens end between 0.86 and 0.92, small positions with the "
     "stream scaled up near 0.98, small positions without at 0.85.",
     caption="results/probe_positions.csv",

@@ -254,12 +254,23 @@ print(f"alpha between {low:.3f} and {high:.3f}; truth 0.13")
 # Six widths for Match3 and five for bytes of Python, both models, equal parameters at each size, a learning rate of its own for each, three seeds: part (c) of the [plan](../results/plan.md). A difference of exponents counts only if its interval leaves out 0 in both fits.
 
 # %%
+FITS = {"straight": scaling.straight, "with an offset": scaling.with_offset}
 for task in experiments.SIZES:
     grid = experiments.grid(task)
     if not all(grid.values()):
         print(f"{task}: not recorded yet")
         continue
-    for name, fit in (("straight", scaling.straight), ("with an offset", scaling.with_offset)):
+    laws = {kind: {f: fit(*scaling.means(grid[kind])) for f, fit in FITS.items()} for kind in grid}
+    show_figure(
+        scaling_plots.grid(grid, laws),
+        f"Held-out loss over parameters for {task}, both models, all seeds, with a straight and a bent fit; below, what each misses.",
+        caption=f"{task}: results/sizes.csv",
+    )
+
+# %%
+for task in experiments.SIZES:
+    grid = experiments.grid(task)
+    for name, fit in FITS.items() if all(grid.values()) else ():
         slopes = {kind: scaling.bootstrap(runs, fit) for kind, runs in grid.items()}
         told = {k: "{:.3f} to {:.3f}".format(*scaling.interval(s)) for k, s in slopes.items()}
         low, high = scaling.interval(slopes["2-simplicial"] - slopes["dot product"])
