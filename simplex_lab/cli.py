@@ -90,7 +90,7 @@ def _progress(_) -> int:
 def _train(args) -> int:
     import torch
 
-    from simplex_lab import presets, records, sweep
+    from simplex_lab import parallel, presets, records, sweep
 
     device = args.device if args.device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
     keep = records.ROOT / "work" / "train" / args.preset
@@ -100,14 +100,16 @@ def _train(args) -> int:
         print(error, file=sys.stderr)
         return 1
     try:
-        print(f"wrote {os.path.relpath(presets.record(args.preset, args.seeds, args.out, device=device, keep=keep))}")
+        path = presets.record(args.preset, args.seeds, args.out, device=device, keep=keep)
     except (ValueError, FloatingPointError) as error:
         print(error, file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print(f"\nstopped; the same command goes on from {os.path.relpath(keep)}", file=sys.stderr)
         return 130
-    shutil.rmtree(keep, ignore_errors=True)
+    if not parallel.rank():
+        print(f"wrote {os.path.relpath(path)}")
+        shutil.rmtree(keep, ignore_errors=True)
     return 0
 
 

@@ -185,11 +185,13 @@ def record(preset: str, seeds: int, out: str | None = None, say=print, *, device
 
     A row of an experiment that is run once more is recorded as there, by its tokens to the target, and told beside what is recorded.
     ``keep`` is a folder for checkpoints: after an interruption the same call goes on from there. Started by ``torchrun``, the processes
-    share each batch, and the first one writes.
+    share each batch, and the first one tells and writes.
     """
     if seeds < 1:
         raise ValueError(f"seeds={seeds}: at least 1")
     torch.set_num_threads(1)  # more threads gain nothing for models this small, and slow each other down on a busy machine
+    parallel.start()
+    first, out = parallel.rank() == 0, Path(out or records.RESULTS / f"{preset}.csv")
     command = f"simplex-lab train --preset {preset} --seeds {seeds}"
     source, rows = records.provenance(command), []
     for number, (arm, config) in enumerate(runs(preset, seeds)):
@@ -202,11 +204,11 @@ def record(preset: str, seeds: int, out: str | None = None, say=print, *, device
         for metric, value, unit, at in _measured(preset, history):
             rows.append(records.row(preset, about | at, config.seed, metric, value, unit, source))
         last, seconds = history.accuracy[-1], history.seconds
-        say(f"seed {config.seed}  lr {config.lr:<7g} {task:20s} {arm:22s} accuracy {last:.3f}  {seconds:5.1f} s")
-    if preset in AGAIN:
+        if first:
+            say(f"seed {config.seed}  lr {config.lr:<7g} {task:20s} {arm:22s} accuracy {last:.3f}  {seconds:5.1f} s")
+    if first and preset in AGAIN:
         say(beside_the_record(preset, rows))
-    out = Path(out or records.RESULTS / f"{preset}.csv")
-    return str(out if parallel.rank() else records.write(out, rows))
+    return str(records.write(out, rows) if first else out)
 
 
 def _measured(preset: str, h: History) -> Iterator[tuple[str, float, str, dict]]:
