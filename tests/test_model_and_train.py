@@ -573,11 +573,13 @@ def test_a_row_run_again_is_told_beside_the_record(fake_training, monkeypatch, t
 
     monkeypatch.setattr(presets, "train_with_bar", trained)
     said = []
-    rows = records.read(presets.record(preset, 2, str(tmp_path / "x.csv"), say=said.append))
+    presets.record(preset, 2, str(tmp_path / "x.csv"), say=said.append)
+    assert "within" not in said[-1]  # two seeds against five
+    rows = records.read(presets.record(preset, 5, str(tmp_path / "x.csv"), say=said.append))
     assert {row["metric"] for row in rows} == {"tokens to target", "final accuracy", "training time"}
     assert {row["value"] for row in rows if row["metric"] == "tokens to target"} == set(needs.values())
     first, second = said[-1].split("\n")
-    assert " within the recorded" in first
+    assert "is within the recorded" in first
     assert "NOT within the recorded" in second
 
 
@@ -600,6 +602,7 @@ def test_a_row_comes_out_on_another_machine_as_it_is_recorded(path):
     assert {row["device"] for row in rows}.isdisjoint({row["device"] for row in recorded})
     for arm in arms:
         here = records.final(rows, "tokens to target", arm=arm)
+        assert len(here) == 5
         there = records.final(recorded, "tokens to target", arm=arm, task=presets.AGAIN[path.stem])
         assert min(there) <= median(here) <= max(there)
 
