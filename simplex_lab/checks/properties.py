@@ -112,7 +112,7 @@ def loads_at_most(why: str, case: Callable[[torch.Generator], Case] | None = Non
         expected = climb.expected(chosen)
         outcome = call(climb.exercise, climb.fn, chosen, expected)
         seen = outcome.seen
-        if seen is None or seen.trace is None or not climb.right(outcome.value, expected):
+        if seen is None or seen.trace is None or not climb.right(chosen, outcome.value, expected):
             return
         for parameter, limit in ((p, f(chosen.args)) for p, f in most.items()):
             name = parameter.removesuffix("_ptr")
