@@ -1,4 +1,4 @@
-"""The ``simplex-lab`` command: doctor, start, progress, train, sweep, bench."""
+"""The ``simplex-lab`` command: doctor, start, progress, grade, train, sweep, bench."""
 
 from __future__ import annotations
 
@@ -31,6 +31,14 @@ def _parser() -> argparse.ArgumentParser:
 
     progress = commands.add_parser("progress", help="which exercises are solved")
     progress.set_defaults(run=_progress)
+
+    grade = commands.add_parser("grade", help="grade submitted exercise notebooks without trusting them; writes JSON, CSV and JUnit")
+    grade.add_argument("paths", nargs="+", metavar="PATH", help="a notebook, or a folder of them")
+    grade.add_argument("--out", default="grades", help="folder for grades.json, grades.csv and grades.xml (default grades)")
+    grade.add_argument("--jobs", type=int, default=1, help="notebooks at a time (default 1)")
+    grade.add_argument("--seconds", type=float, help="for one notebook, from start to end (default 240)")
+    grade.add_argument("--chapter", metavar="NN", help="the chapter of all of them (default: found from what a notebook defines)")
+    grade.set_defaults(run=_grade)
 
     train = commands.add_parser("train", help="run a preset and record it in results/")
     train.add_argument("--preset", required=True, help="name of the preset, for example chapter00")
@@ -84,6 +92,21 @@ def _progress(_) -> int:
     from simplex_lab.checks import progress
 
     print(progress.table())
+    return 0
+
+
+def _grade(args) -> int:
+    os.environ |= {"CUDA_VISIBLE_DEVICES": "", "TRITON_INTERPRET": "1"}  # kernels are graded in the interpreter, here and there
+    from simplex_lab.grading import reports, sandbox
+    from simplex_lab.grading.grade import grade_all
+
+    limits = sandbox.Limits(seconds=args.seconds) if args.seconds else sandbox.Limits()
+    isolation = "namespaces" if sandbox.isolated() else "limits only: network and files are open to submissions"
+    rows = grade_all(args.paths, limits, chapter=args.chapter, jobs=args.jobs)
+    print(reports.as_text(rows))
+    print(f"isolation: {isolation}")
+    for path in reports.write(args.out, rows, isolation):
+        print(f"wrote {os.path.relpath(path)}")
     return 0
 
 

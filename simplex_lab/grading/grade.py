@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 import json
+import multiprocessing
 import re
 import secrets
 import sys
 import time
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from simplex_lab.checks.ladder import Climb
@@ -17,7 +20,7 @@ from simplex_lab.checks.spec import Exercise, chapters, exercises
 from simplex_lab.grading.remote import WORDS, Remote, _words, answer_of
 from simplex_lab.grading.sandbox import Limits, Sandbox, Stopped
 
-LARGEST = 20 << 20  # bytes of a notebook
+LARGEST, LONGEST = 20 << 20, 2 << 20  # bytes of a notebook, and of its code
 STATUS = ("passed", "failed", "not attempted", "missing", "stopped", "unreadable")
 
 
@@ -48,7 +51,7 @@ def grade(path: str | Path, limits: Limits = Limits(), *, chapter: str | None = 
 
     ``chapter`` is found from what the notebook defines and checks, not from its name, unless given.
     """
-    name = str(path)
+    name = str(path).encode("utf-8", "backslashreplace").decode()
     book = read(Path(path))
     book.chapter = chapter or book.chapter
     if book.trouble or book.chapter not in chapters():
@@ -64,9 +67,25 @@ def grade(path: str | Path, limits: Limits = Limits(), *, chapter: str | None = 
     return [rows[id] for id in exercises(book.chapter)]
 
 
+def grade_all(paths: Sequence[str | Path], limits: Limits = Limits(), *, chapter: str | None = None, jobs: int = 1) -> list[Row]:  # noqa: B008
+    """:func:`grade` for every notebook among ``paths`` and in folders among them, ``jobs`` at a time, in their order."""
+    books = [book for path in map(Path, paths) for book in (_inside(path) if path.is_dir() else [path])]
+    one = functools.partial(grade, limits=limits, chapter=chapter)
+    if jobs == 1:
+        return [row for book in books for row in one(book)]
+    with ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn")) as pool:
+        return [row for rows in pool.map(one, books) for row in rows]
+
+
+def _inside(folder: Path) -> list[Path]:
+    return sorted(p for p in folder.rglob("*.ipynb") if ".ipynb_checkpoints" not in p.parts)
+
+
 def read(path: Path) -> Notebook:
     """The code cells of a file, as text; nothing of it is run."""
     try:
+        if not path.is_file():
+            return Notebook(trouble="there is no such file")
         if path.stat().st_size > LARGEST:
             return Notebook(trouble=f"more than {LARGEST >> 20} MiB")
         found = json.loads(path.read_text(encoding="utf-8"))
@@ -77,6 +96,8 @@ def read(path: Path) -> Notebook:
     except (ValueError, KeyError, TypeError, RecursionError):
         return Notebook(trouble="is no notebook: it cannot be parsed")
     text, votes = "\n".join(cells), Counter()
+    if len(text) > LONGEST:
+        return Notebook(trouble=f"more than {LONGEST >> 20} MiB of code")
     for chapter in chapters():
         for exercise in exercises(chapter).values():
             votes[chapter] += bool(re.search(rf"^\s*def {exercise.entry}\b", text, re.M)) + (f'"{exercise.id}"' in text)
@@ -87,7 +108,7 @@ def read(path: Path) -> Notebook:
 def _attempt(name: str, book: Notebook, left: Mapping[str, Exercise], limits: Limits) -> dict[str, Row]:
     """Run the notebook once and grade until all is graded or the process is gone: at least one exercise comes out of it."""
     rows: dict[str, Row] = {}
-    command = [sys.executable, "-m", "simplex_lab.grading.child"]
+    command = [sys.executable, "-P", "-m", "simplex_lab.grading.child"]
     with Sandbox(command, limits) as box:
         cell = 0
         try:
@@ -106,30 +127,46 @@ def _attempt(name: str, book: Notebook, left: Mapping[str, Exercise], limits: Li
         for id, exercise in left.items():
             if exercise.entry not in own:
                 rows[id] = Row(name, id, "missing", says=_missing(exercise, book.cells, troubles))
-                continue
-            began = time.monotonic()
-            try:
-                row = _judge(name, exercise, box)
-            except Stopped as why:
-                rows[id] = Row(name, id, "stopped", says=f"while {exercise.entry} was checked: {why}", seconds=time.monotonic() - began)
-                return rows
-            rows[id] = replace(row, seconds=round(time.monotonic() - began, 2))
+        # all outputs are judged before the first function is checked in its own process, where the answers are from then on
+        judged: dict[str, Row] = {}
+        for step in (_judge, _hearsay):
+            for id, exercise in left.items():
+                if id in rows:
+                    continue
+                began = time.monotonic()
+                try:
+                    row = step(name, exercise, box) if step is _judge else step(judged[id], exercise, box)
+                except Stopped as why:
+                    rows[id] = Row(name, id, "stopped", says=f"while {exercise.entry} was checked: {why}")
+                    return rows
+                seconds = time.monotonic() - began + (judged[id].seconds if id in judged else 0.0)
+                judged[id] = replace(row, seconds=round(seconds, 2))
+                if step is _hearsay or not _needs_hearsay(row, exercise):
+                    rows[id] = judged[id]
     return rows
 
 
 def _judge(name: str, exercise: Exercise, box: Sandbox) -> Row:
-    """The check of the course over the outputs that come back, with inputs that nobody has seen; then what only the process itself sees."""
-    remote = Remote(exercise, box)
-    result = Climb(exercise, remote, secrets.randbits(63)).run()
+    """The check of the course over the outputs that come back, with inputs that nobody has seen."""
+    result = Climb(exercise, Remote(exercise, box), secrets.randbits(63)).run()
     status = "passed" if result.passed else "failed" if result.attempted else "not attempted"
-    row = Row(name, exercise.id, status, result.rung, result.diagnosis, _sentence(result.where, result.worst, result.says))
-    if status == "not attempted" or (status == "failed" and not exercise.kernel):
-        return row
-    told = remote.check(secrets.randbits(63))
+    return Row(name, exercise.id, status, result.rung, result.diagnosis, _sentence(result.where, result.worst, result.says))
+
+
+def _needs_hearsay(row: Row, exercise: Exercise) -> bool:
+    """A right output may have been made in a wrong way; and why a kernel fails is seen where it runs."""
+    return row.status == "passed" or (row.status == "failed" and exercise.kernel)
+
+
+def _hearsay(row: Row, exercise: Exercise, box: Sandbox) -> Row:
+    """What only the process itself sees: accesses of a kernel, inputs that are changed, tensors on the way. It never raises a grade."""
+    told = Remote(exercise, box).check(secrets.randbits(63))
     if told.get("passed") is True:
         return row
     said = {what: _words(told.get(what), 400) for what in ("rung", "diagnosis", "where", "worst", "says")}
-    return Row(name, exercise.id, "failed", said["rung"], said["diagnosis"], _sentence(said["where"], said["worst"], said["says"]))
+    return replace(
+        row, status="failed", rung=said["rung"], diagnosis=said["diagnosis"], says=_sentence(*map(said.get, ("where", "worst", "says")))
+    )
 
 
 def _sentence(*parts: str) -> str:
@@ -142,7 +179,3 @@ def _missing(exercise: Exercise, cells: list[str], troubles: Mapping[int, str]) 
         if re.search(rf"^\s*def {exercise.entry}\b", source, re.M):
             return f"`{exercise.entry}` is not defined: cell {n} failed, {troubles.get(n, 'and it says nothing')}"
     return f"no cell defines `{exercise.entry}`"
-
-
-def as_dict(row: Row) -> dict:
-    return asdict(row)
