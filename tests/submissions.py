@@ -1,4 +1,4 @@
-"""Submissions for the grader: right ones, wrong ones, and hostile ones. Whatever floods, floods so little that nothing is hurt if a limit fails."""
+"""Submissions for the grader: right ones, wrong ones, and hostile ones. What floods, floods little: nothing is hurt if a limit fails."""
 
 from __future__ import annotations
 
@@ -163,11 +163,12 @@ HOSTILE: dict[str, Callable[[str], Submission]] = {
         expected={id: {"failed", "stopped", "missing", "passed"} for id in OTHERS} | {ID: {"failed", "stopped", "missing"}},
     ),
     "patched torch": first(
-        "import torch\ntorch.allclose = torch.equal = lambda *a, **k: True\ntorch.Tensor.__le__ = lambda a, b: torch.ones(a.shape, dtype=torch.bool)",
+        "import torch\ntorch.allclose = torch.equal = lambda *a, **k: True\ntorch.Tensor.__le__ = lambda a, b: torch.ones(a.shape) > 0",
         expected={id: {"passed", "failed", "stopped"} for id in OTHERS} | {ID: {"failed", "stopped"}},
     ),
     "an object that agrees": answer(
-        f"class Yes:\n    shape = ()\n    def __getattr__(self, name):\n        return self\n    def __eq__(self, other):\n        return True\n"
+        "class Yes:\n    shape = ()\n    def __getattr__(self, name):\n        return self\n"
+        "    def __eq__(self, other):\n        return True\n"
         f"def {ENTRY}(A):\n    return Yes()",
         {"failed"},
     ),

@@ -79,7 +79,7 @@ def call(
 ) -> Outcome:
     """Run ``fn`` on clones of the inputs inside NaN halos and, if it writes its output, into a NaN-filled tensor inside a canary.
 
-    ``undefined`` is what a kernel sees in masked lanes that it gave no value. A function that lives in another process makes the call there.
+    ``undefined`` is what a kernel sees in masked lanes that it gave no value. A function of another process makes the call there.
     """
     if remotely := getattr(fn, "outcome", None):
         return remotely(case, expected, strided)

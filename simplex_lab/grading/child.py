@@ -1,7 +1,7 @@
 """The process of a submission: run its cells, keep the functions that they define, call them with what the grader sends.
 
-Started as ``python -m simplex_lab.grading.child IN OUT``, two file descriptors. Nothing here is a secret, and nothing here decides: whatever
-a submission does to this process, the grader compares numbers in another one.
+Started as ``python -m simplex_lab.grading.child IN OUT``, two file descriptors. Nothing here is a secret, and nothing here decides:
+whatever a submission does to this process, the grader compares numbers in another one.
 """
 
 from __future__ import annotations
@@ -155,7 +155,7 @@ def _cell_of(fn: object) -> int:
     if inspect.ismethod(fn):
         fn = fn.__func__
     if not isinstance(fn, types.FunctionType) and callable(fn) and not isinstance(fn, type):
-        fn = getattr(type(fn), "__call__", None)
+        fn = type(fn).__call__
     name = getattr(getattr(fn, "__code__", None), "co_filename", "")
     return int(name[6:-1]) if name.startswith("<cell ") and name[6:-1].isdigit() else 0
 

@@ -6,6 +6,7 @@ memory, and everything it started dies with it. Elsewhere only the limits hold: 
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 import resource
@@ -148,10 +149,8 @@ class Sandbox:
     def end(self) -> None:
         for pid in {self.process.pid, *_session(self.process.pid)}:
             _kill(pid)
-        try:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.process.pid, signal.SIGKILL)
-        except (ProcessLookupError, PermissionError):
-            pass
         self.process.wait()
         for fd in (self.into, self.out):
             os.close(fd)
@@ -198,10 +197,8 @@ def _environment(folder: Path) -> dict[str, str]:
 
 
 def _kill(pid: int) -> None:
-    try:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
         os.kill(pid, signal.SIGKILL)
-    except (ProcessLookupError, PermissionError):
-        pass
 
 
 def _session(root: int):
