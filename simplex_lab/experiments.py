@@ -165,14 +165,21 @@ def chosen(rows) -> dict[tuple[str, str], float]:
     return {key: min(by_rate, key=lambda lr: by_rate[lr]) for key, by_rate in scores(rows).items()}
 
 
-def standing(rows) -> dict[str, tuple[str, str]]:
-    """``{task: (ours, theirs)}``: the best 2-simplicial and the best dot-product arm of each task on the choosing seeds."""
-    best: dict[str, dict[bool, tuple]] = {}
+def standing(rows) -> dict[str, tuple[str, tuple[str, ...]]]:
+    """``{task: (ours, theirs)}``: the best 2-simplicial arm and the best dot-product arms of each task on the choosing seeds.
+
+    Of 2-simplicial arms that tie the one with fewer layers stands; dot-product arms that tie all stand, and the ratio is taken against the
+    best of them.
+    """
+    best: dict[str, dict[bool, dict[str, tuple]]] = {}
     for (task, arm), by_rate in scores(rows).items():
-        mine = best.setdefault(task, {})
-        dot = "simplicial" not in ARMS[arm]
-        mine[dot] = min(mine.get(dot, ((inf, inf), "")), (min(by_rate.values()), arm))
-    return {task: (mine[False][1], mine[True][1]) for task, mine in best.items() if len(mine) == 2}
+        best.setdefault(task, {}).setdefault("simplicial" in ARMS[arm], {})[arm] = min(by_rate.values())
+    found = {}
+    for task, arms in best.items():
+        if len(arms) == 2:
+            ours, theirs = ([arm for arm in ARMS if by_arm.get(arm) == min(by_arm.values())] for by_arm in (arms[True], arms[False]))
+            found[task] = ours[0], tuple(theirs)
+    return found
 
 
 def efficiency(rates: Mapping[tuple[str, str], float], arms: Mapping[str, tuple[str, ...]] = ARMS, **options) -> Iterator[Cell]:
@@ -183,10 +190,17 @@ def efficiency(rates: Mapping[tuple[str, str], float], arms: Mapping[str, tuple[
 
 
 def fine(rows) -> Iterator[Cell]:
-    """The two arms of each ratio once more, evaluated every 10 steps instead of every 50: what both learn at once is told apart better."""
-    rates = chosen(rows)
-    for name, arms in standing(rows).items():
-        for arm in arms:
+    """The arms of each ratio once more, evaluated every 10 steps instead of every 50: what both learn at once is told apart better.
+
+    A control is run with the arms of its own ratio and with those of the task that it controls.
+    """
+    rates, stand = chosen(rows), standing(rows)
+    arms = {name: {ours: None} | dict.fromkeys(theirs) for name, (ours, theirs) in stand.items()}
+    for name, asked in TASKS.items():
+        if name in stand and asked.control in stand:
+            arms[asked.control] |= arms[name]
+    for name in arms:
+        for arm in arms[name]:
             for seed in SEEDS:
                 config = replace(run(name, ARMS[arm], rates[name, arm], seed), eval_every=10)
                 yield Cell.of(config, experiment="fine", task=name, arm=arm)

@@ -139,9 +139,10 @@ def probe_positions(seed: int = 0) -> dict[str, TrainConfig]:
 
 
 def again(task: str, seed: int = 0) -> dict[str, TrainConfig]:
-    """The two runs of chapter 12 that the ratio of a task is made of, as they are recorded in ``results/fine.csv``."""
-    cells = experiments.fine(records.read("choosing.csv"))
-    return {dict(cell.about)["arm"]: cell.config for cell in cells if dict(cell.about)["task"] == task and cell.config.seed == seed}
+    """The runs of chapter 12 that the ratio of a task is made of, as they are recorded in ``results/fine.csv``."""
+    recorded = {row["config"]["cell"] for row in records.read("fine.csv")}
+    cells = [cell for cell in experiments.fine(records.read("choosing.csv")) if cell.key in recorded and cell.config.seed == seed]
+    return {dict(cell.about)["arm"]: cell.config for cell in cells if dict(cell.about)["task"] == task}
 
 
 # Rows of an experiment that anybody can run once more, one after the other on whatever machine there is

@@ -19,6 +19,8 @@ Curve = tuple[list[int], list[float]]
 class Verdict:
     """One line of the table: ``ours`` is the 2-simplicial arm, ``theirs`` the dot-product arm, both chosen on seeds of their own.
 
+    Where dot-product arms tied there, ``theirs`` is the one that needs the fewest tokens here: luck then counts for them.
+
     ``tokens`` is ours over theirs until the target; ``flops`` and ``seconds`` are the same ratio with a token at its price. ``ends`` are
     the median values at the end of the runs: accuracies, for code held-out losses.
     """
@@ -74,11 +76,20 @@ def needed(rows: list[Mapping], task: str, theirs: str) -> dict[str, list[float]
 
 
 def verdict(task: str, choosing: list[Mapping], rows: list[Mapping], fine: list[Mapping] = ()) -> Verdict | None:
-    """The line of a task, from ``fine`` runs where they are complete; None while one of its two arms lacks a seed."""
+    """The line of a task, from ``fine`` runs where they are complete; None while one of its arms lacks a seed."""
     standing = experiments.standing(choosing)
-    if task not in standing:
-        return None
-    arms = standing[task]
+    return compared(task, *standing[task], rows, fine) if task in standing else None
+
+
+def of_the_task(task: str, choosing: list[Mapping], rows: list[Mapping], fine: list[Mapping] = ()) -> Verdict | None:
+    """The control of ``task`` with the very arms of the task's own ratio: is their difference the triples' doing?"""
+    v, control = verdict(task, choosing, rows, fine), experiments.TASKS[task].control
+    return compared(control, v.ours, (v.theirs,), rows, fine) if v and control else None
+
+
+def compared(task: str, ours: str, theirs: tuple[str, ...], rows: list[Mapping], fine: list[Mapping] = ()) -> Verdict | None:
+    """Two arms on a task, ``theirs`` the best of several."""
+    arms = (ours, *theirs)
     metric = "final held-out loss" if experiments.TASKS[task].family == "code" else "final accuracy"
     complete = []
     for runs in (fine, rows):
@@ -88,6 +99,7 @@ def verdict(task: str, choosing: list[Mapping], rows: list[Mapping], fine: list[
     if not complete:
         return None
     rows, last = complete[0]
+    arms = ours, min(theirs, key=lambda arm: median(needed(rows, task, arm)[arm]))
     tokens = needed(rows, task, arms[1])
     seconds = per_seed(rows, task, "training time")
     asked = experiments.TASKS[task]

@@ -157,7 +157,7 @@ def test_a_rate_at_which_one_of_three_runs_broke_off_is_out():
 def test_the_arms_of_a_ratio_are_the_best_of_each_kind():
     needs = {"dot product, 1 layer": 90, "dot product, 2 layers": 70, "2-simplicial, 1 layer": 30, "2-simplicial, every 4th layer": 40}
     rows = [r for arm, tokens in needs.items() for seed in experiments.CHOOSING for r in ended(arm, 1e-3, seed, tokens)]
-    assert experiments.standing(rows) == {"Match3": ("2-simplicial, 1 layer", "dot product, 2 layers")}
+    assert experiments.standing(rows) == {"Match3": ("2-simplicial, 1 layer", ("dot product, 2 layers",))}
 
 
 def test_dot_product_layers_of_byte_models_see_the_whole_past_in_every_arm():

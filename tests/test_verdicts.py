@@ -17,7 +17,7 @@ OURS, THEIRS, OTHER = "2-simplicial, 1 layer", "dot product, 4 layers", "dot pro
 
 SAID = {
     "Match3": (0.25, 0.4, "wins"),  # a third
-    "functions": (0.4, 0.6, "wins"),  # half
+    "functions": (0.6, 0.75, "wins"),  # two thirds
     "relations": (0.9, 1.1, "ties"),  # nothing
     "Match2": (0.6, 1.2, "ties"),  # no control is won
     "relations, one hop": (1.1, 2.0, "loses"),  # takes triples longer

@@ -40,6 +40,12 @@ def _run(label, accuracy, every=100, target=0.75):
     return Case(label, {"tokens": every * torch.arange(1, len(accuracy) + 1), "accuracy": torch.tensor(accuracy), "target": target})
 
 
+UNEVEN = Case(
+    "evaluations after 100, 250, 300, 700, 900 tokens; 0.748 misses a target of 0.75",
+    {"tokens": torch.tensor([100, 250, 300, 700, 900]), "accuracy": torch.tensor([0.5, 0.748, 0.625, 0.875, 0.8]), "target": 0.75},
+)
+
+
 def _curve(gen, E, first, *, exact=False, best=0.25):
     """Below the target before evaluation ``first``; behind it above and below in turn. All numbers are exact in binary."""
     target, every = 0.6875, 10 * int(torch.randint(1, 50, (1,), generator=gen))
@@ -154,10 +160,16 @@ def _paired(ours, theirs, drawn_ours, drawn_theirs):
     return _ends(_median(ratio), _median(ratio[drawn_ours]))
 
 
-def _arms(gen, n, draws):
-    args = {"ours": sharp(gen, n, gain=0.5).exp(), "theirs": 2 * sharp(gen, n, gain=0.5).exp()}
-    args |= {f"drawn_{name}": torch.randint(n, (draws, n), generator=gen) for name in ("ours", "theirs")}
-    return Case(f"{n} seeds each, {draws} draws", args)
+def _order(**a):
+    value, low, high = _interval(**a)
+    return torch.stack([low, value, high])
+
+
+def _arms(gen, n, draws, other=0):
+    other = other or n
+    args = {"ours": sharp(gen, n, gain=0.5).exp(), "theirs": 2 * sharp(gen, other, gain=0.5).exp()}
+    args |= {f"drawn_{name}": torch.randint(k, (draws, k), generator=gen) for name, k in (("ours", n), ("theirs", other))}
+    return Case(f"{n} seeds each, {draws} draws" if n == other else f"{n} seeds against {other}, {draws} draws", args)
 
 
 # --- 12.4 ----------------------------------------------------------------------------------------------------------------
@@ -166,6 +178,12 @@ def _arms(gen, n, draws):
 def _counts(y, lowest=0):
     """How often each label from ``lowest`` on stands at each position: [labels, S]."""
     return torch.stack([(y == label).sum(0) for label in range(lowest, int(y.max()) + 1)]).double()
+
+
+GAPS = Case(
+    "7 sequences of 2 positions, labels 0, 1, 2, 3 and 5",
+    {"y": torch.tensor([[0, 0], [0, 5], [0, 5], [1, 5], [2, 0], [2, 5], [1, 3]])},
+)
 
 
 def _labels(gen, B, S, classes, left_out):
@@ -197,6 +215,7 @@ EXERCISES = (
         returns=Argument("needed", "", "a number", "tokens of the first evaluation with `accuracy >= target`, or `math.inf`"),
         hand=_run("7 evaluations", [0.3, 0.75, 0.8, 0.6, 0.78, 0.9, 0.85]),
         cases=lambda gen: [
+            UNEVEN,
             _curve(gen, 12, 4),
             _curve(gen, 20, 9, exact=True),
             _run("one evaluation, which reaches the target", [0.8], 640),
@@ -248,6 +267,18 @@ EXERCISES = (
                 lambda tokens, accuracy, target: _reach(torch.arange(len(tokens)), accuracy, target),
                 "this is the number of the evaluation; its tokens are asked for",
                 "which of the arguments did you not use?",
+            ),
+            Mistake(
+                "equal-steps",
+                lambda tokens, accuracy, target: _reach(tokens[0] * torch.arange(1, len(tokens) + 1), accuracy, target),
+                "you counted evaluations and multiplied by the tokens of the first: evaluations need not lie at equal distances",
+                "which number stands in `tokens` at that evaluation?",
+            ),
+            Mistake(
+                "nearly",
+                lambda **a: _reach(**a, hit=lambda accuracy, target: accuracy >= target - 0.01),
+                "an accuracy a little below the target counts as reached: is it rounded, or given a margin?",
+                "does 0.748 reach a target of 0.75?",
             ),
             Mistake(
                 "largest",
@@ -401,7 +432,7 @@ EXERCISES = (
                 "drawn_theirs": torch.tensor([[1, 1, 2], [0, 2, 0], [1, 0, 0], [0, 0, 1], [1, 2, 1]]),
             },
         ),
-        cases=lambda gen: [_arms(gen, *size) for size in ((3, 40), (5, 200), (7, 501), (9, 1000))],
+        cases=lambda gen: [_arms(gen, *size) for size in ((3, 40), (5, 200), (5, 300, 7), (7, 501), (9, 1000))],
         answer=_interval,
         axes="part",
         question="the card's first draw takes seeds 1, 0, 2 of ours and 1, 1, 2 of theirs: which two medians, and which ratio? There are five such ratios: sort them",
@@ -465,6 +496,24 @@ EXERCISES = (
                 "which share lies outside of the middle 95%, and how much of it on one side?",
             ),
             Mistake(
+                "order",
+                _order,
+                "the numbers are right and their order is not: the ratio comes first, then the two ends",
+                "what does the last row of the card's table list?",
+            ),
+            Mistake(
+                "quartiles",
+                lambda **a: _interval(**a, tail=0.25),
+                "a quarter is cut off at either end: that leaves the middle half",
+                "which share lies outside of the middle 95%, and how much of it on one side?",
+            ),
+            Mistake(
+                "mean-of-the-draws",
+                lambda **a: _ends(_ratios(**a)[1].mean(), _ratios(**a)[1]),
+                "the first number is the mean of the draws; it should be the ratio of the seeds as they are",
+                "does the ratio itself depend on what was drawn?",
+            ),
+            Mistake(
                 "ratio-of-the-draws",
                 lambda **a: _ends(_median(_ratios(**a)[1]), _ratios(**a)[1]),
                 "the first number is the median of the draws; it should be the ratio of the seeds as they are",
@@ -497,8 +546,11 @@ EXERCISES = (
             {"y": torch.tensor([[-1, -1, 2, 1], [-1, -1, -1, 1], [-1, 2, 2, 1], [-1, -1, 2, 1], [-1, -1, 2, 0]])},
         ),
         cases=lambda gen: [
-            _labels(gen, *size)
-            for size in ((8, 5, 3, 0.4), (5, 8, 2, 0.3), (6, 6, 3, 0.0), (64, 10, 5, 0.5), (1, 4, 2, 0.0), (40, 7, 4, 0.2))
+            GAPS,
+            *(
+                _labels(gen, *size)
+                for size in ((8, 5, 3, 0.4), (5, 8, 2, 0.3), (6, 6, 3, 0.0), (64, 10, 5, 0.5), (1, 4, 2, 0.0), (40, 7, 4, 0.2))
+            ),
         ],
         answer=lambda y: _number(tasks.best_guess(y)),
         question="take the card's positions one by one: what do you guess there, and how many labels does that get right? How many labels are asked in all?",
@@ -544,6 +596,26 @@ EXERCISES = (
                 lambda y: _counts(y)[:2].amax(0).sum() / (y >= 0).sum(),
                 "only 0 and 1 are counted; here a label may be larger",
                 "what is the most frequent label at position 1 of the card?",
+            ),
+            Mistake(
+                "labels-that-occur",
+                lambda y: torch.stack([(y == c).sum(0) for c in range(len(y.unique()))]).double().amax(0).sum() / (y >= 0).sum(),
+                "you counted as many labels as occur; where one is left out, the largest is not among them",
+                "which labels are there if only 0 and 5 occur?",
+            ),
+            Mistake(
+                "middle-label",
+                lambda y: sum(float((c[c >= 0] == c[c >= 0].median()).sum()) for c in y.T if (c >= 0).any()) / float((y >= 0).sum()),
+                "you guess the median label; labels are names, and the most frequent one is right most often",
+                "what do you guess where 0 stands three times and 1 and 2 twice each?",
+            ),
+            Mistake(
+                "whole-columns",
+                lambda y: (
+                    _counts(y[:, (y >= 0).all(0)]).amax(0).sum() / (y >= 0).all(0).sum() / len(y) if (y >= 0).all(0).any() else _number(0)
+                ),
+                "you left out every position at which some sequence is not asked; the others are asked there",
+                "how many labels of position 2 of the card are asked?",
             ),
             Mistake(
                 "one-over-classes",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
+import numpy as np
 import torch
 
 from simplex_lab.checks import kernel
@@ -119,6 +120,7 @@ class Climb:
         value, what = outcome.value, self.exercise.returns
         if value is None:
             self.give_up("returns", case, "returns-none", "your function returns None", "is there a `return` on every way out of it?")
+        value = value.item() if isinstance(value, np.generic) else value
         if isinstance(value, (int, float)) and expected.dim() == 0:
             value = torch.tensor(value, dtype=torch.float64)
         if not isinstance(value, torch.Tensor):
