@@ -100,7 +100,7 @@ def needed(arms: Mapping[str, Sequence[float]], budget: float) -> Figure:
     return fig
 
 
-def ends(rows: Mapping[str, Sequence[float]], guess: float) -> Figure:
+def final_accuracies(rows: Mapping[str, Sequence[float]], guess: float) -> Figure:
     """Final accuracy of every seed, one row an arm named by its words, purple where the arm has a 2-simplicial layer."""
     fig, ax = plt.subplots(figsize=(8, 0.42 * len(rows) + 1.0))
     for row, (arm, values) in enumerate(rows.items()):

@@ -256,7 +256,7 @@ def ends(preset):
 guess = experiments.TASKS["Match3"].task.guess_accuracy()
 stands.reveal("above")
 show_figure(
-    efficiency_plots.ends(ends("probe_places"), guess),
+    efficiency_plots.final_accuracies(ends("probe_places"), guess),
     "Final accuracy of five seeds for ten arms. With large embeddings the layer learns below and above; with small ones it learns "
     "below, more slowly, and stays at the guess line above; skip, norm and value bias change nothing.",
     caption="results/probe_places.csv",
@@ -265,8 +265,11 @@ show_figure(
 # %% [markdown]
 # ## A guess, written down, and wrong
 #
-# A small embedding hurts everywhere, the dot-product model too; above it leaves nothing. Why there? Our guess: what a layer adds to the stream (the vector of a position that all layers read and add to) has a size of its own. If tokens are small beside it, the layer above reads mixtures of tokens, and a product of three mixtures holds the product of three tokens as one term among very many. "Tokens are drowned."
+# A small embedding hurts everywhere, the dot-product model too; above it leaves nothing. Why there?
 #
+# Our guess: what a layer adds to the stream (the vector of a position that all layers read and add to) has a size of its own. If tokens are small beside it, the layer above reads mixtures of tokens, and a product of three mixtures holds the product of three tokens as one term among very many. "Tokens are drowned."
+
+# %% [markdown]
 # Then only the *ratio* of the embedding to what a part adds can matter. So shrink the residuals, too: embedding 0.02, and everything that parts add times 0.02. Or leave the embedding at 1, and multiply it by 0.02 in every step.
 
 # %%
@@ -286,7 +289,7 @@ drowned.reveal("embedding of 0.02 with residuals of 0.02")
 
 # %%
 show_figure(
-    efficiency_plots.ends(ends("probe_drowned"), guess),
+    efficiency_plots.final_accuracies(ends("probe_drowned"), guess),
     "Final accuracy of five seeds for six ways to make tokens small or large beside what layers add. Only the model that starts at 1, "
     "untouched, learns; all others end below 0.9.",
     caption="results/probe_drowned.csv; predictions in results/plan.md",
@@ -294,12 +297,13 @@ show_figure(
 
 # %% [markdown]
 # It does not learn. (Rows three and four are one model, and so are five and six: every part norms what it reads, so a stream times a number is the same function. They agree but for rounding, which is how one sees that nothing was mixed up.)
-#
+
+# %% [markdown]
 # So the ratio to the layers is not all. Two other things were small in row three: tokens beside *positions*, which start at 0.02, too; and weights beside a step of the optimiser. A step of AdamW is about as large as the learning rate, here 0.002, whatever the gradient: it changes 0.02 by a tenth at once. Three more arms tell these apart. In the first, tokens and positions both start at 1.
 
 # %%
 show_figure(
-    efficiency_plots.ends(ends("probe_positions"), guess),
+    efficiency_plots.final_accuracies(ends("probe_positions"), guess),
     "Final accuracy of five seeds for three arms: positions as large as tokens end between 0.86 and 0.92, small positions with the "
     "stream scaled up near 0.98, small positions without at 0.85.",
     caption="results/probe_positions.csv",
