@@ -1,8 +1,10 @@
 """What teachers get is of the course as it stands."""
 
+import json
 import re
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -34,3 +36,42 @@ def test_what_is_written_by_hand_stays(tmp_path, monkeypatch):
     assert text.endswith("\nand below\n")
     assert "old" not in text
     assert "03.2" in text
+
+
+RUNBOOKS = sorted((ROOT / "workshop").glob("runbook_*.md"))
+
+
+def steps(path):
+    """``(start, end, the cells' column)`` of a runbook."""
+    for line in path.read_text(encoding="utf-8").splitlines():
+        if found := re.match(r"\| (\d+)–(\d+) \| ([^|]+) \|", line):
+            yield int(found[1]), int(found[2]), found[3]
+
+
+@pytest.mark.parametrize("path", RUNBOOKS, ids=lambda p: p.stem)
+def test_the_minutes_of_a_runbook_leave_no_gap(path):
+    rows = list(steps(path))
+    assert rows[0][0] == 0
+    assert all(before[1] == after[0] for before, after in pairwise(rows))
+    assert rows[-1][1] == int(re.search(r"\d+", path.stem)[0])
+
+
+@pytest.mark.parametrize("path", RUNBOOKS, ids=lambda p: p.stem)
+def test_the_cells_of_a_runbook_are_under_the_heading_it_names(path):
+    for _, _, cells in steps(path):
+        if not (heading := re.search(r'"(.+?)"', cells)):
+            continue
+        chapter = cells[:2]
+        (book,) = (ROOT / "chapters").glob(f"{chapter}_*.ipynb")
+        number, under = 0, {}
+        current = ""
+        for cell in json.loads(book.read_text(encoding="utf-8"))["cells"]:
+            if cell["cell_type"] == "code":
+                number += 1
+                under[number] = current
+            else:
+                current = next(iter(re.findall(r"^## (.+)$", "".join(cell["source"]), re.M)), current)
+        asked = [int(n) for n in re.findall(r"In\[(\d+)\]", cells)]
+        first, last = asked[-2 if "–" in cells else -1], asked[-1]
+        assert under[last] == heading[1], (cells, under)
+        assert all(under[n] in (heading[1], "") for n in range(first, last + 1)), cells
