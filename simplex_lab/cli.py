@@ -22,6 +22,14 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     doctor = commands.add_parser("doctor", help="is this machine ready for the course?")
+    doctor.add_argument(
+        "--workshop",
+        type=int,
+        nargs="?",
+        const=30,
+        metavar="SEATS",
+        help="what a workshop needs, too: offline, speed, exercises, seats (30)",
+    )
     doctor.set_defaults(run=_doctor)
 
     start = commands.add_parser("start", help="copy an exercise to work/, never overwriting your answers")
@@ -69,10 +77,15 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _doctor(_) -> int:
+def _doctor(args) -> int:
     from simplex_lab.doctor import doctor
 
-    return 0 if doctor() else 1
+    fine = doctor()
+    if args.workshop is not None:
+        from simplex_lab.doctor_workshop import workshop
+
+        fine = workshop(args.workshop) and fine
+    return 0 if fine else 1
 
 
 def _start(args) -> int:
