@@ -99,7 +99,10 @@ def seconds_of_chapter00(steps=12):
 
 
 def stubs():
-    """``(how many, which are not there)`` of the exercises beside the package; a kernel's stub stands above its launcher and is not looked for."""
+    """``(how many, which are not there)`` of the exercises beside the package.
+
+    The stub of a kernel exercise stands in its kernel, above the function that launches it; it is not looked for.
+    """
     import json
 
     from simplex_lab.checks.spec import chapters, exercises
