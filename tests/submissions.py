@@ -145,7 +145,10 @@ HOSTILE: dict[str, Callable[[str], Submission]] = {
     "a large file": first(
         "with open('large', 'wb') as f:\n    for _ in range(80):\n        f.write(b'x' * (1 << 20))", expected=only({"failed", "stopped"})
     ),
-    "many files": first("for n in range(3000):\n    open(f'f{n}', 'w').close()", expected=only({"failed", "stopped"})),
+    "many files": first(
+        "for n in range(3000):\n    open(f'f{n}', 'w').close()",
+        expected={id: {"passed", "stopped"} for id in OTHERS} | {ID: {"failed", "stopped"}},  # without namespaces it is ended
+    ),
     "own module in the way": first("open('torch.py', 'w').write('raise RuntimeError')\nimport sys\nsys.path.insert(0, '.')"),
     "deleted cell": lambda name: Submission(name, notebook(instead(cells("03"), ID, "pass")), only({"missing"})),
     "renamed function": answer("def mine(A):\n    return A", {"missing"}),

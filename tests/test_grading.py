@@ -67,6 +67,13 @@ def test_the_usual_tricks_by_name(kind, tmp_path):
     assert not wrongly_graded(submission, grade(hand_in(tmp_path, submission)))
 
 
+@pytest.mark.parametrize("kind", ["exit in a cell", "memory", "many files", "processes", "endless cell", "noise on the line"])
+def test_without_namespaces_the_limits_hold(kind, tmp_path, monkeypatch):
+    monkeypatch.setattr(sandbox, "isolated", lambda: False)
+    submission = HOSTILE[kind]("x")
+    assert not wrongly_graded(submission, grade(hand_in(tmp_path, submission), LEASH))
+
+
 def test_every_kind_of_hostility_is_in_a_large_pile():
     assert len({s.name.split("_", 2)[2] for s in some(200) if s.name.startswith("hostile")}) == len(HOSTILE)
 
