@@ -129,7 +129,7 @@ def test_nothing_runs_on_and_nothing_is_left(tmp_path, monkeypatch):
     source = (
         "import os, sys, subprocess\n"
         f"sleep = [sys.executable, '-c', 'import time; time.sleep(300)', '{mark}']\n"
-        "for _ in range(3):\n    subprocess.Popen(sleep, start_new_session=True)\n"
+        "for _ in range(30):\n    subprocess.Popen(sleep, start_new_session=True)\n"
         "import time\ntime.sleep(1)"
     )
     spoils(tmp_path, source)

@@ -20,6 +20,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from simplex_lab.grading import wire
 
@@ -32,6 +33,7 @@ cd "$1" && shift 3 && exec "$@"
 """
 UNSHARE = ("unshare", "--user", "--map-root-user", "--net", "--ipc", "--mount", "--pid", "--fork", "--kill-child")
 POLL = 0.05  # seconds between two looks at a process
+PATIENCE = 20.0  # seconds to wait for what was killed
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,15 @@ class Limits:
     processes: int = 64
     room: int = 64 << 20  # bytes in the scratch folder
     files: int = 2000
+
+
+class _Process(NamedTuple):
+    """A process as /proc tells of it; with the tick at which it started, its number is unique."""
+
+    state: str
+    parent: int
+    session: int
+    started: int
 
 
 class Stopped(Exception):
@@ -131,7 +142,7 @@ class Sandbox:
         self.looked = time.monotonic()
         if self.looked - self.began > self.limits.seconds:
             raise Stopped(f"it still ran after {self.limits.seconds:g} s")
-        if sum(1 for _ in _session(self.process.pid)) > self.limits.processes:
+        if len(_session(self.process.pid)) > self.limits.processes:
             raise Stopped(f"it started more than {self.limits.processes} processes")
         if not isolated() and (used := _used(self.folder, self.limits)):
             raise Stopped(used)
@@ -147,11 +158,18 @@ class Sandbox:
         return f"its process ended by itself (exit code {code})"
 
     def end(self) -> None:
-        for pid in {self.process.pid, *_session(self.process.pid)}:
-            _kill(pid)
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self.process.pid, signal.SIGKILL)
-        self.process.wait()
+        """Returns once everything that was started is gone: a kill is carried out some time after it is asked for."""
+        root, began, ours = self.process.pid, time.monotonic(), {}
+        while True:
+            ours |= _session(root)
+            _kill(root)
+            for pid in ours:
+                _kill(pid)
+            ours = {pid: process for pid, process in ours.items() if _runs(pid, process)}
+            if not ours or time.monotonic() - began > PATIENCE:
+                break
+            time.sleep(0.005)
+        self.process.wait()  # only now may its number go to another process
         for fd in (self.into, self.out):
             os.close(fd)
         shutil.rmtree(self.folder, ignore_errors=True)
@@ -201,22 +219,30 @@ def _kill(pid: int) -> None:
         os.kill(pid, signal.SIGKILL)
 
 
-def _session(root: int):
+def _stat(pid: int) -> _Process | None:
+    try:
+        told = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
+    except OSError:
+        return None
+    return _Process(told[0].decode(), int(told[1]), int(told[3]), int(told[19]))
+
+
+def _session(root: int) -> dict[int, _Process]:
     """``root`` and its descendants, and what has left them and is still of their session."""
     if sys.platform != "linux":
-        return
-    parents = {}
-    for entry in os.scandir("/proc"):
-        if entry.name.isdigit():
-            try:
-                told = Path(entry.path, "stat").read_bytes().rpartition(b")")[2].split()
-            except OSError:
-                continue
-            parents[int(entry.name)] = (int(told[1]), int(told[3]))
+        return {}
+    seen = {int(name): _stat(int(name)) for name in os.listdir("/proc") if name.isdigit()}
+    seen = {pid: process for pid, process in seen.items() if process}
     known = {root}
-    while more := {pid for pid, (parent, session) in parents.items() if (parent in known or session == root) and pid not in known}:
+    while more := {pid for pid, p in seen.items() if (p.parent in known or p.session == root) and pid not in known}:
         known |= more
-    yield from known & parents.keys()
+    return {pid: seen[pid] for pid in known & seen.keys()}
+
+
+def _runs(pid: int, process: _Process) -> bool:
+    """Is it still there, and is it the same one? A zombie does nothing any more."""
+    now = _stat(pid)
+    return now is not None and now.started == process.started and now.state not in "ZX"
 
 
 def _used(folder: Path, limits: Limits) -> str:
