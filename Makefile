@@ -15,7 +15,7 @@ NBVAL = OMP_NUM_THREADS=1 $(BIN)/pytest -W default -p no:cacheprovider -p tools.
 
 .DEFAULT_GOAL = help
 .NOTPARALLEL:
-.PHONY: help setup lab test test-unit test-notebooks test-browser test-gpu bench notebooks check lint clean
+.PHONY: help setup lab test test-all test-unit test-notebooks test-browser test-gpu bench notebooks site slides check lint clean
 
 help: ## list the targets
 	@echo "Simplex Lab:"
@@ -33,9 +33,13 @@ lab: setup ## open JupyterLab at chapter 00
 test: lint check test-unit test-notebooks test-browser ## everything CI runs
 	@echo "All tests passed."
 
+test-all: test ## and what takes long: the bundle, nbgrader, 200 submissions
+	@$(BIN)/pytest tests -m slow
+	@SIMPLEX_LAB_SUBMISSIONS=200 $(BIN)/pytest tests/test_grading.py -k submissions
+
 test-unit: setup ## unit tests, and the wrong answers that every check must reject
 	@echo "Unit tests"
-	@OMP_NUM_THREADS=1 $(BIN)/pytest tests -m "not browser" -n $(JOBS) --dist loadfile
+	@OMP_NUM_THREADS=1 $(BIN)/pytest tests -m "not browser and not slow" -n $(JOBS) --dist loadfile
 
 bench: setup ## time the kernels on a GPU, append to results/kernel_bench.csv, draw the plots
 	@$(BIN)/simplex-lab bench
@@ -47,9 +51,9 @@ test-notebooks: setup ## run every notebook and compare its outputs with the sto
 	@echo "Exercises, unsolved: every cell runs"
 	@$(NBVAL) --nbval-lax exercises
 
-test-browser: setup ## JupyterLab in a real browser
-	@echo "JupyterLab in headless Chromium"
-	@$(BIN)/pytest tests -m browser
+test-browser: setup $(VENV)/.site ## JupyterLab, the slides and the site in a real browser
+	@echo "JupyterLab, slides and site in headless Chromium"
+	@$(BIN)/pytest tests -m "browser and not slow"
 
 test-gpu: setup ## the tests that need a CUDA device
 	@$(BIN)/python -c "import sys, torch; sys.exit(not torch.cuda.is_available())" || { \
@@ -65,6 +69,18 @@ notebooks: setup ## rebuild the notebooks whose sources changed
 	@$(BIN)/python tools/build.py
 	@$(BIN)/python tools/readme_picture.py
 	@$(BIN)/python -m tools.formula_sheet
+
+site: setup $(VENV)/.site ## build the static site in .build/site
+	@echo "Building the site"
+	@$(BIN)/python -m tools.site
+
+slides: setup $(VENV)/.site ## build a deck of slides for each chapter in .build/slides
+	@echo "Building the slides"
+	@$(BIN)/python -m tools.slides
+
+$(VENV)/.site: requirements-site.lock | setup
+	@echo "Installing what the site and the slides need"
+	@$(BIN)/pip install -q --disable-pip-version-check --no-deps -r requirements-site.lock && touch $@
 
 check: setup ## the stored notebooks match their sources
 	@echo "Checking notebooks against their sources"

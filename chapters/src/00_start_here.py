@@ -1,4 +1,4 @@
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # # 00 Start here
 #
 # After this chapter you can
@@ -35,13 +35,13 @@ from simplex_lab.train import train_with_bar
 
 plots.style()
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # ## Edges and triangles
 #
 # Attention gives every token *i* a score for other tokens, and mixes their values by these scores. The only question is what a score
 # is about.
 
-# %%
+# %% tags=["more"]
 show_figure(
     plots.edge_and_triangle(),
     "Left: tokens i and j joined by an edge, with one dot-product score. "
@@ -55,7 +55,7 @@ show_figure(
 # An edge is a 1-simplex, a filled triangle a 2-simplex. Hence the name: **2-simplicial attention** (Clift et al. 2019; Roy et al. 2025, the
 # paper this course follows, [arXiv:2507.02754](https://arxiv.org/abs/2507.02754)).
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # ## A game for triples
 #
 # Here is a game called Match3. You get a row of whole numbers from 0 to 22. The label of position *i* is 1 when two **earlier** tokens exist, at two
@@ -63,7 +63,7 @@ show_figure(
 #
 # Five numbers, small enough for your head:
 
-# %%
+# %% tags=["more"]
 x = torch.tensor([[5, 9, 1, 13, 9]])
 predict_last = predict(
     "x = 5, 9, 1, 13, 9. What is the label of the last token, the second 9?", "0", "1"
@@ -80,7 +80,7 @@ print("labels:", labels)
 #
 # You had to try pairs. With 11 earlier tokens there are 55 pairs to try. Move the slider and watch the triangles.
 
-# %%
+# %% tags=["slide"]
 task = presets.chapter00()["2-simplicial, 1 layer"].task
 match3_explorer(task)
 
@@ -90,7 +90,7 @@ match3_explorer(task)
 #
 # That is an argument about how the layers are built. Whether it matters for learning is a question for an experiment. So let us run one.
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # ## Three models, one budget
 #
 # Three small models see the same sequences in the same order. Two use dot products, with one and two layers. One uses a single
@@ -109,14 +109,14 @@ for arm, config in arms.items():
 #
 # This is what the whole preset looks like:
 
-# %%
+# %% tags=["more"]
 show_source(presets.chapter00)
 
 # %% [markdown]
 # Before you look: what can you score without looking at the tokens at all? Late positions have many pairs, so their label is almost
 # always 1. Early ones have few, so it is almost always 0.
 
-# %%
+# %% tags=["slide"]
 guess = task.guess_accuracy()
 print(f"accuracy of the best guess from the position alone: {guess:.3f}")
 question = (
@@ -131,7 +131,7 @@ winner = predict(question, "less than 0.05", "0.05 to 0.10", "more than 0.10")
 torch.set_num_threads(1)
 histories = {arm: train_with_bar(arm, config) for arm, config in arms.items()}
 
-# %% tags=["nbval-ignore-output"]
+# %% tags=["nbval-ignore-output", "slide"]
 curves = {arm: [(h.tokens, h.accuracy)] for arm, h in histories.items()}
 final = ", ".join(f"{arm} {h.accuracy[-1]:.2f}" for arm, h in histories.items())
 show_figure(
@@ -153,7 +153,7 @@ print("The 2-simplicial layer ends more than 0.10 above the best dot-product mod
 #
 # One seed is an anecdote. Here are five, run by `simplex-lab train --preset chapter00`:
 
-# %%
+# %% tags=["slide"]
 rows = records.read("chapter00.csv")
 last = {arm: records.final(rows, "accuracy", arm=arm) for arm in arms}
 spans = "; ".join(f"{arm} {min(v):.3f} to {max(v):.3f}" for arm, v in last.items())
@@ -163,13 +163,13 @@ show_figure(
     caption="Record: `results/chapter00.csv`",
 )
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # ## What it cost
 #
 # Equal tokens and equal parameters are not equal work. A 2-simplicial layer scores every pair (j, k) for every query, so at length 12 it
 # computes 12 times as many scores as a dot-product layer, masked ones included. What did that cost in time?
 
-# %%
+# %% tags=["more"]
 seconds = {arm: median(records.final(rows, "training time", arm=arm)) for arm in arms}
 for arm, value in seconds.items():
     ratio = value / seconds["dot product, 1 layer"]
@@ -182,7 +182,7 @@ for arm, value in seconds.items():
 # Nor does the gain carry over to every task. In the paper, the smallest model with 2-simplicial layers, 1B active parameters, was slightly worse than its
 # Transformer on three tasks of four (Roy et al. 2025, table 2). Chapters 12 and 13 look at that with care.
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # ## The way through
 #
 # | chapters | you build | runs on |
@@ -191,8 +191,6 @@ for arm, value in seconds.items():
 # | 04 to 06 | positions, windows, the online softmax over pairs | any laptop |
 # | 07 to 10 | the Triton kernels, forward and backward, and their speed | Linux; CPU by interpreter, or a GPU |
 # | 11 to 13 | a small 2-simplicial model, token efficiency, scaling laws | any laptop |
-#
-# Chapters 00 to 06 are here today; the README's map says what is ready.
 
 # %% [markdown]
 # ## Quiz
@@ -202,7 +200,7 @@ for arm, value in seconds.items():
 # %%
 quiz("00")
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # ## Take with you
 #
 # - A dot-product score belongs to a pair of tokens, a 2-simplicial score to a triple.

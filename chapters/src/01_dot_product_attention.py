@@ -1,4 +1,4 @@
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # # 01 Dot-product attention
 #
 # After this chapter you can
@@ -20,13 +20,13 @@ from simplex_lab.show import show_figure, show_source
 plots.style()
 torch.set_printoptions(precision=3, sci_mode=False)
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # ## One picture
 #
 # Six tokens. Row *i* shows how query *i* spreads one unit of weight over the keys it sees. Everything in this chapter is a part of this
 # picture: where the numbers come from, why rows sum to 1, why a corner is empty, and why there are 36 cells for 6 tokens.
 
-# %%
+# %% tags=["more"]
 gen = torch.Generator().manual_seed(5)
 q6, k6 = torch.randn(6, 8, generator=gen), torch.randn(6, 8, generator=gen)
 P6 = (1.5 * q6 @ k6.T * 8**-0.5).masked_fill(~windows.visible(6), -torch.inf).softmax(-1)
@@ -35,7 +35,7 @@ show_figure(
     "Heatmap of causal attention weights for six tokens; the upper right corner is zero. Query 4 is framed and shown as bars that sum to 1.",
 )
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # ## Three tokens by hand
 #
 # Each token brings three vectors: a query *q*, a key *k* and a value *v*. Here S = 3 tokens, D = 2 channels.
@@ -52,7 +52,7 @@ v = torch.tensor([[10.0, 0.0], [0.0, 10.0], [5.0, 5.0]])
 #
 # It says how well what *i* looks for fits what *j* offers. Shapes: `[S, D]` and `[S, D]` give `[S, S]`.
 
-# %%
+# %% tags=["more"]
 shape = predict(
     "q is [3, 2] and k is [3, 2]. What shape does q @ k.T have?", "[3, 2]", "[2, 2]", "[3, 3]"
 )
@@ -81,12 +81,12 @@ print("output\n", P @ v)
 # Query 0 is (1, 0). It fits keys 0 and 2 equally well, and key 1 not at all. So its output is pulled towards the mean of v0 = (10, 0)
 # and v2 = (5, 5), and is still a little drawn to v1: a softmax never gives exactly zero to a finite logit.
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # ## Why divide by √D
 #
 # A dot product of D random numbers is a sum of D terms, so its spread grows like √D. What does that do to a softmax over 64 keys?
 
-# %%
+# %% tags=["more"]
 gen = torch.Generator().manual_seed(0)
 print("   D   spread   spread/sqrt(D)   largest weight: unscaled   scaled")
 for D in (4, 64, 1024):
@@ -100,7 +100,7 @@ for D in (4, 64, 1024):
 # %% [markdown]
 # Without the scale, a head with 1024 channels picks one key before it has learnt anything. With it, every head starts out undecided, whatever its size.
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # ## A softmax that survives
 #
 # The formula has a trap. In fp32, exp(89) is already infinite. Try the formula as it is written on the logits 0, 500 and 1000:
@@ -112,7 +112,7 @@ shifted = (logits - logits.max()).exp() / (logits - logits.max()).exp().sum()
 print("naive  ", naive)
 print("shifted", shifted)
 
-# %%
+# %% tags=["more"]
 show_figure(
     plots.softmax_overflow(logits, naive, shifted),
     "The naive softmax gives nan for the logits 500 and 1000. Subtracting the maximum first gives weights 0, 0 and 1.",
@@ -125,7 +125,7 @@ show_figure(
 # largest exponent is 0, and nothing can overflow. Every softmax you write from here on does this; in chapter 06 the maximum will have to be
 # found while the row is still being read.
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # ## No look into the future
 #
 # A language model must not see the tokens it is asked to predict: query *i* may use keys j ≤ i only. A tempting way is to multiply the
@@ -154,17 +154,17 @@ print(right)
 # With a window `w`, query *i* sees `i - w < j <= i`: itself and the `w - 1` tokens before. This one function defines it for the whole
 # course:
 
-# %%
+# %% tags=["more"]
 show_source(windows.visible)
 
 # %% [markdown]
 # Turn the knobs. "Logits times" multiplies all logits: at 0 every visible key weighs the same, at 8 the row picks its favourite. The rows sum
 # to 1 throughout.
 
-# %%
+# %% tags=["slide"]
 weights_explorer()
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # ## Heads
 #
 # One row of weights can look at one thing at a time. So a layer runs H heads side by side, each with D channels of its own. Our
@@ -173,7 +173,7 @@ weights_explorer()
 # Keys and values may have fewer heads than queries: Hkv divides H, and query head `h` reads key/value head `h // (H // Hkv)`. This is
 # grouped-query attention (GQA; Ainslie et al. 2023). The kernels of chapter 08 work on all query heads of one key head together.
 
-# %%
+# %% tags=["more"]
 owner = predict(
     "H = 4 query heads share Hkv = 2 key heads. Which key heads do query heads 0, 1, 2, 3 read?",
     "0 1 0 1",
@@ -214,12 +214,12 @@ print(
     bool((ours - torchs).abs().max() < 1e-12),
 )
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # ## What the matrix costs
 #
 # Every query scores every key: S² numbers a head. Twice the context, four times the matrix. How far does that go?
 
-# %%
+# %% tags=["more"]
 room = predict(
     "8 heads, fp32, S = 32,768: how much memory do the logits of one sequence take?",
     "34 MB",
@@ -227,7 +227,7 @@ room = predict(
     "34 GB",
 )
 
-# %%
+# %% tags=["slide"]
 bytes_32k = windows.logits_bytes(32768, 8, order=2)
 room.reveal(f"{bytes_32k / 1e9:.0f} GB")
 lengths = [128, 512, 2048, 8192, 32768]
@@ -258,7 +258,7 @@ print(f"causal, window 512:   {window:>12,} scores a head, {full / window:.1f} t
 # %%
 quiz("01")
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # ## Take with you
 #
 # - Logits, softmax over keys, weighted mean of values: `[S, D] -> [S, S] -> [S, D]`.

@@ -1,4 +1,4 @@
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # # 02 What pairs cannot see
 #
 # After this chapter you can
@@ -22,13 +22,13 @@ from simplex_lab.train import train_with_bar
 
 plots.style()
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # ## Edges, triangles, simplices
 #
 # A *simplex* is a set of points with everything in between. Two tokens span an edge, three a filled triangle, four a tetrahedron. The number
 # in the name counts dimensions, so a *2*-simplex has *three* corners.
 
-# %%
+# %% tags=["more"]
 show_figure(
     plots.simplices(),
     "From left to right: one token as a point, two as an edge, three as a filled triangle, four as "
@@ -38,7 +38,7 @@ show_figure(
 # %% [markdown]
 # Attention scores simplices. Dot-product attention gives every edge a number, 2-simplicial attention every triangle. How many are there?
 
-# %%
+# %% tags=["slide"]
 n = 1000
 count = predict("1000 points. How many triangles for each edge can you draw?", "3", "333", "1000")
 
@@ -47,13 +47,13 @@ pairs, triples = n * (n - 1) // 2, n * (n - 1) * (n - 2) // 6
 count.reveal(f"{round(triples / pairs)}")
 print(f"{pairs:,} pairs, {triples:,} triples")
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # ## Three bits that look independent
 #
 # Is the filled triangle more than its three edges? Toss two coins, *a* and *b*. Let *c* be 1 if exactly one of them is 1 (exclusive or). All four
 # outcomes are equally likely:
 
-# %%
+# %% tags=["more"]
 outcomes = [(a, b, a ^ b) for a, b in itertools.product((0, 1), repeat=2)]
 seen = torch.zeros(2, 2, 2)
 for a, b, c in outcomes:
@@ -63,7 +63,7 @@ know = predict(
     "You are told c alone. What do you know about a?", "a is likely 0", "a equals c", "nothing"
 )
 
-# %%
+# %% tags=["slide"]
 tables = {("a", "b"): seen.sum(2), ("a", "c"): seen.sum(1), ("b", "c"): seen.sum(0)}
 know.reveal("nothing")
 show_figure(
@@ -78,7 +78,7 @@ show_figure(
 #
 # Someone who may only look at pairs, however many pairs, sees three coins. The triangle has something that none of its edges has.
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # ## Match2 and Match3
 #
 # Sanford et al. 2023 made this a task. Here is a causal version of it with distinct positions, counted from 0. Tokens are numbers below *M*:
@@ -86,7 +86,7 @@ show_figure(
 # - **Match2**: is there a *j* < *i* with $x_i + x_j \equiv 0 \pmod M$?
 # - **Match3**: are there *j* < *k* < *i* with $x_i + x_j + x_k \equiv 0 \pmod M$?
 
-# %%
+# %% tags=["more"]
 x = torch.tensor([[3, 8, 4, 9, 7, 2]])
 guess2 = predict(
     "M = 10 and x = 3, 8, 4, 9, 7, 2. Match2: which positions have label 1?", "4, 5", "1, 5", "5"
@@ -138,7 +138,7 @@ for axis, name in enumerate("abc"):
 # This is about *additive* tables of pairs in one step. A network is more than that: it has a softmax, heads, layers, and an MLP after each attention. So let
 # us look at what small models do.
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # ## A task for one head
 #
 # A row of random bits. The label of a position is the **parity** of its last three bits: 1 if an odd number of them are 1. The control is the
@@ -157,7 +157,7 @@ print("majority ", majority.tolist())
 # The models have one layer of attention **alone** (with its residual and norms): one head, no MLP, and a window of three tokens. A dot-product model has fewer projections, so it is made
 # wider; it has a few more parameters than the other.
 
-# %%
+# %% tags=["more"]
 runs = presets.chapter02(seed=0)
 bit_runs = {arm: c for (task, arm), c in runs.items() if task == "parity, one head"}
 stuck = predict(
@@ -194,7 +194,7 @@ for t in range(3):
 # Does that mean that pairs cannot do parity? Not yet: one could split the same width into two heads. The record near the end of this chapter has five seeds of
 # that, and you will guess first.
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # ## Relations that compose
 #
 # The input is a small graph: six arrows between four things, each arrow a token, 4a + b for $a \to b$. Then come six questions *(x, y)*, the tokens
@@ -206,7 +206,7 @@ for t in range(3):
 # This time the models are whole layers with an MLP, with equal parameters and equal tokens, and there is a dot-product model with **two** layers. It can do one
 # step after the other: first combine arrows, then answer.
 
-# %%
+# %% tags=["slide"]
 composition_runs = {arm: c for (task, arm), c in runs.items() if task == "composition"}
 task = composition_runs["2-simplicial, 1 layer"].task
 show_source(type(task).labels)
@@ -221,7 +221,7 @@ depth = predict(
 # %% tags=["nbval-ignore-output"]
 composition_histories = {arm: train_with_bar(arm, c) for arm, c in composition_runs.items()}
 
-# %% tags=["nbval-ignore-output"]
+# %% tags=["nbval-ignore-output", "slide"]
 curves = {arm: [(h.tokens, h.accuracy)] for arm, h in composition_histories.items()}
 last = ", ".join(f"{arm} {h.accuracy[-1]:.2f}" for arm, h in composition_histories.items())
 show_figure(
@@ -241,13 +241,13 @@ print("above 0.95:", ", ".join(above))
 # Within this budget one dot-product layer stays behind. With a second layer, at the same number of parameters, it catches up. One way to do it: the first layer
 # joins arrows that fit, the second looks the answer up. We did not check that the model does that.
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # ## Five seeds of everything
 #
 # One run is an anecdote. The record holds five seeds of each task and model, at the better of two learning rates (by the median). Match3 comes from chapter 00
 # and has another budget: compare models within a task, not tasks. Among them is the question left open above:
 
-# %%
+# %% tags=["more"]
 more = predict(
     "Parity with two heads of half the width, no MLP. On how many patterns is the dot-product model right?",
     "6 of 8 in every seed",
@@ -255,7 +255,7 @@ more = predict(
     "all 8 in every seed",
 )
 
-# %%
+# %% tags=["slide"]
 rows = records.read("chapter02.csv")
 tasks, guesses = {}, {}
 for (name, arm), config in runs.items():
@@ -292,7 +292,7 @@ print(f"parity with two heads, dot product: {learnt} of {len(spread)} seeds abov
 # Match3 stayed hard for both dot-product models of chapter 00: neither one nor two layers learnt it within those tokens. A plausible reason is that nothing
 # narrows the partners down in advance.
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # ## Proved, conjectured, observed
 #
 # - **Proved** (Sanford et al. 2023): for one layer of dot-product attention that solves Match3 for all inputs of length *N*, the product of dimension, heads and bits of
@@ -310,7 +310,7 @@ print(f"parity with two heads, dot product: {learnt} of {len(spread)} seeds abov
 # %%
 quiz("02")
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # ## Take with you
 #
 # - A triple can hold information that none of its pairs holds: exclusive or, Match3.

@@ -1,4 +1,4 @@
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # # 03 Trilinear attention in naive PyTorch
 #
 # After this chapter you can
@@ -23,13 +23,13 @@ from simplex_lab.show import show_figure, show_source
 plots.style()
 torch.set_printoptions(precision=3, sci_mode=False)
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # ## One picture
 #
 # In chapter 01, a query had a *row* of weights. Here it has a *plane*: one weight for each pair of a first key *j* (down) and a second
 # key *k* (across). The blue frame is what query 9 sees through its two windows; the diamond is its own position.
 
-# %%
+# %% tags=["more"]
 gen = torch.Generator().manual_seed(1)
 q12, a12, b12 = (torch.randn(12, 8, generator=gen) for _ in range(3))
 cube = (2 * torch.einsum("id,jd,kd->ijk", q12, a12, b12) * 8**-0.5).masked_fill(
@@ -42,7 +42,7 @@ show_figure(
     "pairs, and bars with the sums over k and over j.",
 )
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # ## Three tokens by hand
 #
 # Each token now brings five vectors: a query *q*, two keys *k1*, *k2* and two values *v1*, *v2*. All five are learnt projections of the
@@ -65,7 +65,7 @@ v2 = torch.tensor([[1.0, 2.0], [0.0, 1.0], [4.0, 1.0]])
 # Take i = 2, j = 1, k = 0. The vectors are (1, 2), (1, 1) and (2, 1). Channel 0 gives 1·1·2 = 2, channel 1 gives 2·1·1 = 2. Together 4,
 # over √2 that is 2.828.
 
-# %%
+# %% tags=["more"]
 size = predict("S = 3. How many logits does one head have?", "6", "9", "27")
 
 # %%
@@ -88,13 +88,13 @@ print("the plane of query 2, j down and k across\n", A[2])
 A_einsum = torch.einsum("id,jd,kd->ijk", q, k1, k2) / math.sqrt(D)
 print("same numbers:", torch.allclose(A, A_einsum))
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # ## Two edges are not a triangle
 #
 # Why not simply add two dot products, ⟨q, k1⟩ + ⟨q, k2⟩? That also gives a number for each (i, j, k), and it is cheap. Look at the
 # weights that come out:
 
-# %%
+# %% tags=["more"]
 added = (q @ k1.T)[:, :, None] + (q @ k2.T)[:, None, :]
 for name, logits in (("sum of two edges", added), ("trilinear", A)):
     plane = logits[2].flatten().softmax(0).view(S, S)
@@ -110,12 +110,12 @@ for name, logits in (("sum of two edges", added), ("trilinear", A)):
 # The trilinear plane is not such a product: how much *k* matters depends on *j*. For j = 0 the three *k* differ, for j = 2 they are all
 # equal. (Rank 1 means that every row is a multiple of one row.)
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # ## One softmax, two indices
 #
 # You have a score for every pair of tokens. For a query with five visible tokens that is 25 numbers. Where do the weights sum to one?
 
-# %%
+# %% tags=["more"]
 axes = predict(
     "Over which axes must the softmax run, so that the layer can pick one pair?",
     "j",
@@ -124,7 +124,7 @@ axes = predict(
     "j, then k",
 )
 
-# %%
+# %% tags=["slide"]
 scores = torch.tensor([[0.0, 2.0], [2.0, 0.0]])  # j down, k across
 joint = scores.flatten().softmax(0).view(2, 2)
 per_j = scores.softmax(1)
@@ -142,7 +142,7 @@ show_figure(
 #
 # One denominator for each query (eq. 6). The checker of exercise 03.2 knows the other version by name.
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # ## The value of a pair
 #
 # A pair (j, k) brings the product of two values, channel by channel (eq. 7):
@@ -164,7 +164,7 @@ print("output\n", o)
 # It has a price: two values near zero give a product much nearer to zero. And it has a special case worth seeing. What is left when every
 # second key and every second value is 1?
 
-# %%
+# %% tags=["more"]
 special = predict(
     "k2 = 1 and v2 = 1 everywhere. What does the layer compute?",
     "nothing useful",
@@ -185,16 +185,16 @@ special.reveal("dot-product attention" if torch.allclose(two, one) else "a mean 
 # trilinear layer contains the dot-product layer. The paper's kernel listing adds a constant to k2 and another to v2: a layer that starts
 # with small k2 and v2 then starts near dot-product attention.
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # ## What a query may see
 #
 # Two keys, so two windows: `w1` for *j* and `w2` for *k*, both causal, both counting the query itself. The mask is a rectangle on the (j, k)
 # plane whose corner is the query's own position.
 
-# %%
+# %% tags=["more"]
 show_source(windows.visible_pairs)
 
-# %%
+# %% tags=["slide"]
 count = predict("w1 = 8, w2 = 5, query 9. How many pairs does it see?", "13", "40", "45")
 
 # %%
@@ -206,16 +206,16 @@ print("pairs seen by queries 0 to 11:", see.sum((1, 2)).tolist())
 # Now the slicer. Move the query and watch the rectangle slide along the diagonal; make a window 1 and the plane becomes a line. The
 # bars are what remains when one of the two keys is summed out.
 
-# %%
+# %% tags=["slide"]
 cube_explorer()
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # ## The whole layer
 #
 # Here is the library's version, for batches and heads, with shared key heads as in chapter 01. `_logits` multiplies q and k1 first, then does one
 # matrix product with k2. `_weigh` does its matrix product with v2 first, then multiplies by v1. The kernels keep this order.
 
-# %%
+# %% tags=["slide"]
 show_source(reference.two_simplicial)
 
 # %%
@@ -224,13 +224,13 @@ ours = reference.two_simplicial(
 ).o[0, :, 0]
 print("the same as the einsum version:", torch.allclose(ours, o.double(), atol=1e-6))
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # ## Are the gradients right?
 #
 # Autograd differentiates the naive version. `gradcheck` holds that against numerical differences, in fp64 and on small random inputs. Our hand-written
 # backward, which the kernels of chapter 09 follow, must agree with both:
 
-# %%
+# %% tags=["more"]
 gen = torch.Generator().manual_seed(3)
 five = [torch.randn(1, 5, 2, 3, generator=gen, dtype=torch.float64) for _ in range(5)]
 five = [x.requires_grad_() for x in five]
@@ -250,13 +250,13 @@ by_hand = reference.two_simplicial_backward(*five, o5, lse2, do, w1=3, w2=2)
 for name, one, other in zip(("q", "k1", "k2", "v1", "v2"), by_autograd, by_hand, strict=True):
     print(f"d{name:2s} by hand agrees with autograd: {torch.allclose(one, other)}")
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # ## What it costs
 #
 # Now the bill. First count: the cube of logits has S³ numbers a head. Here S = 64, D = 16, and there are 2 heads. Then measure:
 # `memory_of` follows every tensor that PyTorch creates.
 
-# %%
+# %% tags=["more"]
 question = "How many times the cube's own size does a training step need at its worst moment?"
 factor = predict(question, "once", "2 to 5 times", "5 to 10 times", "16 times, that is D times")
 
@@ -268,7 +268,7 @@ forward = memory_of(lambda: reference.two_simplicial(*(x.detach() for x in input
 training = memory_of(lambda: reference.two_simplicial(*inputs).o.sum().backward()).peak
 factor.reveal(factor.options[sum(training / cube >= t for t in (2, 5, 10))])
 
-# %%
+# %% tags=["slide"]
 show_figure(
     plots.memory_bars({"forward": (cube, forward), "forward and backward": (cube, training)}),
     f"The cube counts {cube / 1e6:.1f} MB. Measured at the worst moment: "
@@ -279,7 +279,7 @@ show_figure(
 # The formula mentions the cube once. At its worst moment the forward holds it twice, before and after a step, and some smaller tensors beside. The
 # backward needs the weights and their gradient. And this is a sequence of 64 tokens.
 
-# %%
+# %% tags=["slide"]
 lengths = [128, 512, 2048, 8192, 32768]
 names = {"dot product, S x S": 2, "2-simplicial, S x S x S": 3}
 rows = {n: [windows.logits_bytes(s, 8, order=order) for s in lengths] for n, order in names.items()}
@@ -314,7 +314,7 @@ for name, flops in (
 # %%
 quiz("03")
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # ## Take with you
 #
 # - `A_ijk = sum_d q_id k1_jd k2_kd / sqrt(D)`: one number for a triple, not the sum of two edges.

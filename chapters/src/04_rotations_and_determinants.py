@@ -1,4 +1,4 @@
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # # 04 Rotations, positions and determinants
 #
 # After this chapter you can
@@ -21,16 +21,16 @@ from simplex_lab.show import show_figure, show_source
 plots.style()
 torch.set_printoptions(precision=3, sci_mode=False)
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # ## One picture
 #
 # Three vectors, turned together. What should a score do? If turning stands for moving along the sequence, then moving everything by the same distance
 # must not change it. Turn the slider: one of the three curves fails.
 
-# %%
+# %% tags=["more"]
 rotation_explorer()
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # ## Two channels by hand
 #
 # Turn by 90 degrees: (x, y) becomes (-y, x). Take q = (1, 2), k1 = (3, 1), k2 = (1, 1).
@@ -39,7 +39,7 @@ rotation_explorer()
 #
 # The trilinear form is 1·3·1 + 2·1·1 = 5. Turned, k2 = (-1, 1):
 
-# %%
+# %% tags=["more"]
 turned = predict("What is the trilinear form of the three turned vectors?", "5", "1", "-5")
 
 # %%
@@ -76,7 +76,7 @@ for name, logits in (
     change = (moved(logits, 7) - moved(logits, 0)).abs().max()
     print(f"{name:12s} changes by {'nothing' if change < 1e-12 else f'up to {change:.2f}'}")
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # ## Determinants
 #
 # A score of three vectors that does not care about rotations is well known: the volume they span, with a sign.
@@ -93,7 +93,7 @@ for name, logits in (
 #
 # $$A_{ijk} = \sum_l \det\nolimits_3\big[q_i^{(l)}, k1_j^{(l)}, k2_k^{(l)}\big]$$
 
-# %%
+# %% tags=["more"]
 volume = predict(
     "a = (1, 0, 0), b = (0, 2, 0), c = (5, 7, 3). What is det(a, b, c)?", "6", "15", "0"
 )
@@ -125,7 +125,7 @@ print("so does (q x k1) . k2:    ", torch.allclose(cross @ c.T, library))
 #
 # If D is no multiple of three, the last one or two channels have no chunk. In this course they enter by their plain product `q k1 k2`; the paper does not say.
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # ## Which positions stay relative?
 #
 # Not any rotation will do. Write *R^t* for *R* applied *t* times (no transpose here). Then
@@ -170,7 +170,7 @@ for name, turn in (("k1 at twice the rate", own_rates), ("k1 around another axis
 # **What it does not give.** A distance of three tokens at once: the formula is a sum of terms, each with one pairwise distance. And it is no free gift. The volume of
 # parallel vectors is zero whatever their length, and exchanging two of the three vectors flips the sign.
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # ## A head built by hand
 #
 # Match3, with repeats: does some pair (j, k) of tokens up to i exist, j and k free to repeat (j = k and j = i are allowed), so that `x_i + x_j + x_k` is a multiple of M? Chapter 00 trained
@@ -185,7 +185,7 @@ for name, turn in (("k1 at twice the rate", own_rates), ("k1 around another axis
 #
 # and a second chunk gives `-sin(theta_i + theta_j) sin(theta_k)` in the same way. Their sum is what we want. Six channels.
 
-# %%
+# %% tags=["more"]
 show_source(match3_head.vectors)
 
 # %% [markdown]
@@ -207,7 +207,7 @@ show_source(match3_head.vectors)
 # %%
 show_source(match3_head.inverse_temperature)
 
-# %%
+# %% tags=["slide"]
 growth = predict(
     "M doubles. By how much does the c that is needed grow?", "2 times", "4 times", "not at all"
 )
@@ -236,7 +236,7 @@ for M, n in ((5, 8), (23, 12), (97, 20), (997, 16)):
 # %% [markdown]
 # `decide` is a feed-forward step that turns z into an answer: 0 below 3/16, 1 above 5/16, a ramp between. Nothing should lie on the ramp (a point's height within its band means nothing):
 
-# %%
+# %% tags=["slide"]
 x = torch.randint(0, 97, (60, 12), generator=gen)
 z = match3_head.weight_of_tokens(x, 97)
 labels = tasks.match3_labels(x, 97, distinct=False)
@@ -246,7 +246,7 @@ show_figure(
     "the thresholds at 3/16 and 5/16 lie between.",
 )
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # ## Where floating point ends it
 #
 # A match and the best miss differ by `2 c sin(pi / M)^2`, about `20 c / M²`. The logits themselves are of size *c* and carry a relative error of a few eps. So the
@@ -271,7 +271,7 @@ for dtype in (torch.float64, torch.float32, torch.float16, torch.bfloat16):
         f"{dtype!s:15s} no wrong answer up to M = {good:5d} of those tried; sqrt(20 / eps) = {math.sqrt(20 / torch.finfo(dtype).eps):.0f}"
     )
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # ## The theorem and its slips
 #
 # The paper states this as theorem 5.1, with head dimension 7 and a proof. Read closely, four things do not fit:
@@ -286,7 +286,7 @@ for dtype in (torch.float64, torch.float32, torch.float16, torch.bfloat16):
 #
 # The third slip, in numbers. Two tokens a and -2a: at the second one the only match is j = k = 0. All a from 1 to 96, M = 97, in two precisions:
 
-# %%
+# %% tags=["more"]
 a = torch.arange(1, 97)
 single = torch.stack([a, -2 * a % 97], 1)
 for dtype in (torch.float32, torch.float64):
@@ -304,7 +304,7 @@ for dtype in (torch.float32, torch.float64):
 # %%
 quiz("04")
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # ## Take with you
 #
 # - A dot product is unchanged when both vectors turn together; a trilinear form is not, so RoPE has nothing to stand on.

@@ -1,4 +1,4 @@
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # # 05 Windows and cost
 #
 # After this chapter you can
@@ -15,23 +15,23 @@ from simplex_lab.show import show_figure, show_source
 
 plots.style()
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # ## One picture
 #
 # A query looks back over a plane of pairs. Its two windows cut a rectangle out of it, drawn to scale on the left, and the area of the rectangle
 # is what it costs. On the right the average query of a dot-product layer that sees all of its past; below, what one head needs over the whole context. Move the
 # windows; then move the context.
 
-# %%
+# %% tags=["more"]
 budget_explorer()
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # ## Six tokens by hand
 #
 # Count before you compute. Six tokens, w1 = 3, w2 = 2. Query 0 sees itself: 1 pair. Query 1 sees two *j* and two *k*: 4 pairs. From query 2 on the
 # windows are full.
 
-# %%
+# %% tags=["more"]
 total = predict("S = 6, w1 = 3, w2 = 2. How many triples in all?", "29", "36", "56")
 
 # %%
@@ -49,7 +49,7 @@ for S in (512, 2048, 8192, 32768):
     share = windows.count_triples(S, 32, 512) / (S * 32 * 512)
     print(f"S = {S:6,d}: {share:.3f} of S w1 w2")
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # ## Two ways to count FLOPs
 #
 # For one triple and one channel, the formula `q * k1 * k2` has two products and one sum, and the output `P * v1 * v2` again. Who counts them all, gets 6: two
@@ -60,13 +60,13 @@ for S in (512, 2048, 8192, 32768):
 # one sum: a matrix product. The same for the values. That makes 4, all of it on matrix units (tensor cores, as NVIDIA calls them). What is done once for each
 # *j*, 3 FLOPs against 4 w2, is left out. The kernels here use this count.
 
-# %%
+# %% tags=["more"]
 show_source(windows.two_simplicial_flops)
 
 # %% [markdown]
 # Neither is wrong. But a rate in FLOP/s means nothing without its count: by the paper's, the same kernel looks 1.5 times as fast.
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # ## When do triples cost no more than pairs?
 #
 # Causal dot-product attention over a context *n* (the S of a training sequence): a query sees *n/2* keys on average, at 4 FLOPs a channel each (two for the logit, two for the output). Triples in windows:
@@ -76,7 +76,7 @@ show_source(windows.two_simplicial_flops)
 #
 # The paper's windows are 512 x 32. (When a model generates, the newest query sees all *n*, and the point is at half of that.)
 
-# %%
+# %% tags=["more"]
 even = predict(
     "w1 w2 = 512 · 32. Where do both cost the same, counted as the paper does (c = 6)?",
     "16k",
@@ -90,7 +90,7 @@ for convention in ("paper", "matmul"):
     print(f"{convention:7s}: {n:6,d} tokens, that is {n // 1024}k")
 even.reveal(f"{windows.equal_context(512, 32, convention='paper') // 1024}k")
 
-# %%
+# %% tags=["slide"]
 contexts = [2**e for e in range(10, 18)]
 price = {n: windows.two_simplicial_flops(1, 1, convention=n) for n in ("matmul", "paper")}
 lines = {
@@ -111,19 +111,19 @@ show_figure(
 # Read the picture from the left. At 8k the triples cost four times as much as full attention, or six by the paper's count. They
 # save nothing there. They buy something, and chapter 12 asks what. All of this counts FLOPs; a FLOP of one kernel need not take as long as a FLOP of another.
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # ## Which windows?
 #
 # The count depends on the product *w1 w2* alone, away from the edge. So 512 x 32, 128 x 128 and 1024 x 16 count the same, and see very different things. Time need not
 # follow. The paper's Table 1
 # gives latencies for seven choices. Before you look: which should be the slowest of the 16k ones?
 
-# %%
+# %% tags=["more"]
 slowest = predict(
     "16k pairs each. Which was slowest in the paper's table?", "1024 x 16", "512 x 32", "128 x 128"
 )
 
-# %%
+# %% tags=["slide"]
 table = {
     (r["config"]["w1"], r["config"]["w2"]): r["value"]
     for r in records.read("published.csv")
@@ -157,7 +157,7 @@ times = {
 print(f"16k pairs: slowest over fastest {spread:+.0%}")
 print(f"8k to 16k: {times[16] / times[8]:.2f} times, 16k to 32k: {times[32] / times[16]:.2f} times")
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # ## The work that tiles waste
 #
 # Hardware wants tiles of rows: some 64 queries or heads at once, which share what was loaded. If the rows are neighbouring queries, each sees its own rectangle, and the
@@ -166,7 +166,7 @@ print(f"8k to 16k: {times[16] / times[8]:.2f} times, 16k to 32k: {times[32] / ti
 # How far must the tile walk, if R neighbouring queries each see w1 first and w2 second keys? Draw it for R = 2. If the rows are *heads* that share keys, all of them
 # see the same rectangle. (Second keys come in whole tiles, too: 95 of them in tiles of 64 are executed as 128. That is left to exercise 05.4.)
 
-# %%
+# %% tags=["more"]
 waste = predict(
     "64 neighbouring queries, w1 = 32, w2 = 32. Pairs executed for each pair seen?",
     "about 2",
@@ -174,7 +174,7 @@ waste = predict(
     "about 9",
 )
 
-# %%
+# %% tags=["slide"]
 positions = [1, 4, 16, 64]
 rows = {
     f"{a} x {b}": [windows.executed_share(p, a, b) for p in positions]
@@ -191,12 +191,12 @@ show_figure(
 # The tile walks over R + w1 - 1 first and R + w2 - 1 second keys. This is why the paper gives 64 query heads one key head, and fills a tile with heads: the first point
 # of the curves, for every shape.
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # ## Memory
 #
 # Windows bound what has to be computed. The naive way ignores that: it fills the whole cube and masks it. Even the windowed logits are large if you store them:
 
-# %%
+# %% tags=["more"]
 for name, count in (
     ("the cube, S = 2048", 2048**3),
     ("windows 512 x 32, S = 2048", windows.count_triples(2048, 512, 32)),
@@ -213,7 +213,7 @@ for name, count in (
 # %%
 quiz("05")
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # ## Take with you
 #
 # - The cost of a query is the area of its rectangle, `w1 w2`, whatever the context, once the windows are full.

@@ -1,4 +1,4 @@
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # # 06 Online softmax over pairs
 #
 # After this chapter you can
@@ -24,20 +24,20 @@ from simplex_lab.show import show_figure, show_source
 plots.style()
 torch.set_printoptions(precision=3, sci_mode=False)
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # ## One picture
 #
 # Query 9 sees 4 first keys and 8 second keys: 32 pairs. Instead of scoring all of them at once, walk over them in strips of one *j* and four
 # *k*, and keep only a few running numbers.
 
-# %%
+# %% tags=["more"]
 show_figure(
     plots.tile_walk(12, 9, w1=4, w2=8, block_k=4),
     "The window of query 9 on the plane of pairs, cut into eight numbered strips: "
     "down the four first keys with the first four second keys, then down again with the next four.",
 )
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # ## Four numbers by hand
 #
 # Take four scores and four values. To keep the arithmetic in your head, weights are powers of 2 here: `p = 2^s / sum of 2^s`. (Kernels do the same.
@@ -62,7 +62,7 @@ print(f"m = {m:.0f}, l = {l:.3f}, o = {o:.3f}")
 # **One pass.** Keep three running numbers: the largest score so far *m*, the sum *l* of `2^(s - m)`, and the same sum with the values, *acc*.
 # When a larger score arrives, everything summed so far was measured against the wrong maximum. One factor repairs all of it: `2^(m_old - m_new)`.
 
-# %%
+# %% tags=["more"]
 after_two = predict(
     "Scores 1 and 0 are done: m = 1 and l = 1.5. Score 3 arrives. What is l now?",
     "1.375",
@@ -85,7 +85,7 @@ print(f"o = acc / l = {acc / l:.3f}")
 # %% [markdown]
 # The same output, and each score was read once.
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # ## Why it is right
 #
 # Let *T* be the scores seen so far. The claim is that after every step
@@ -120,7 +120,7 @@ def by_tiles(order, size):
     return acc / l
 
 
-# %%
+# %% tags=["more"]
 p = torch.exp2(s - s.max())
 exact = (p * v).sum() / p.sum()
 for size in (1, 5, 24):
@@ -129,7 +129,7 @@ for size in (1, 5, 24):
         f"tiles of {size:2d}, 50 random orders: the same output {torch.allclose(found, exact, rtol=1e-12, atol=0)}"
     )
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # ## From scores to pairs
 #
 # In 2-simplicial attention a softmax runs over pairs, and that changes nothing: a pair is just one more score. What changes is where a tile's numbers
@@ -145,16 +145,16 @@ for size in (1, 5, 24):
 # Step through the walk. Watch *m* (black) grow in some steps and stay in others, and the bars when you go from step 5 to 6. The purple line, m + log2 l, is the
 # log-sum-exp so far. With large logits a single step decides; with logits times 0 every step counts the same.
 
-# %%
+# %% tags=["slide"]
 walk_explorer()
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # ## The tiled forward
 #
 # This is the library's version. A row is one query head at one position. A *program* owns several rows, all sharing one key head: `q` is `[ROWS, D]`, `i` holds
 # each row's position, `sees` is the window test. It keeps *acc*, *l* and *m* for each row. The outer loop walks over tiles of second keys, the inner one over first keys.
 
-# %%
+# %% tags=["slide"]
 show_source(tiled.forward_program)
 
 # %% [markdown]
@@ -174,7 +174,7 @@ for block_k in (1, 8, 32):
 # %% [markdown]
 # Now the memory, beyond the outputs themselves. A program holds one tile whatever S is.
 
-# %%
+# %% tags=["slide"]
 growth = predict(
     "S doubles from 32 to 64. How many times as much does the tiled forward need at its peak, beyond its outputs?",
     "1",
@@ -193,7 +193,7 @@ for way in ("the whole cube", "by tiles"):
     print(f"{way:15s} S = 32: {beyond[way, 32]:9,d} bytes   S = 64: {beyond[way, 64]:9,d} bytes")
 growth.reveal(f"{beyond['by tiles', 64] / beyond['by tiles', 32]:.0f}")
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # ## Which loop goes outside?
 #
 # Both orders visit the same pairs and give the same output. They differ in what has to be fetched. A chip has a little fast memory, and a program
@@ -202,13 +202,13 @@ growth.reveal(f"{beyond['by tiles', 64] / beyond['by tiles', 32]:.0f}")
 # With *k* outside, a tile of second keys and values stays, and the first keys pass by: they are read once for every tile. With *j* outside,
 # one first key stays, and all second keys pass by, once for every *j*. Compare with the first picture:
 
-# %%
+# %% tags=["more"]
 show_figure(
     plots.tile_walk(12, 9, w1=4, w2=8, block_k=4, outer="j"),
     "The same eight strips in the other order: the two strips of one first key, then those of the next.",
 )
 
-# %%
+# %% tags=["slide"]
 order = predict(
     "w1 = 32, w2 = 512, tiles of 64. How many times as many rows are read with j outside?",
     "2 times",
@@ -240,7 +240,7 @@ for name, first, second in (("the larger window", 32, 512), ("the smaller one", 
 #
 # And they share what they load. A program's rows, up to 64, are first of all heads that use the same keys, so that each row of keys serves all of them at once; then neighbouring positions.
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # ## What the backward needs
 #
 # The gradient needs the weights again, all of them. Storing them would bring the cube back. But one number a row is enough to compute any of them
@@ -260,7 +260,7 @@ print(f"stored {stored:.6f}, computed anew {anew:.6f}")
 # %% [markdown]
 # So the forward keeps `o` and `lse2`, and the backward walks over the same tiles once more. The query's side has the forward's loops:
 
-# %%
+# %% tags=["slide"]
 show_source(tiled.backward_query_program)
 
 # %% [markdown]
@@ -279,7 +279,7 @@ by_hand = reference.two_simplicial_backward(*five, *whole, do, w1=7, w2=20)
 for name, one, other in zip(("q", "k1", "k2", "v1", "v2"), gradients, by_hand, strict=True):
     print(f"d{name:2s} by tiles equals the reference: {torch.allclose(one, other)}")
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # ## A maximum that nobody computes
 #
 # Does it have to be the maximum? The proof used *m* only through `2^(s - m)`: any number works that keeps the powers within range. If you know an upper
@@ -290,7 +290,7 @@ for name, one, other in zip(("q", "k1", "k2", "v1", "v2"), gradients, by_hand, s
 # The forward kernel takes the largest right-hand side over the windows, with some slack for rounding. If that is far above the true maximum, all weights vanish, so the kernel
 # looks at *l* at the end and starts again with the running maximum if *l* is tiny. (Where the bound is hopelessly large it does not try.) How far is it from the truth?
 
-# %%
+# %% tags=["more"]
 gen = torch.Generator().manual_seed(2)
 q, k1, k2 = (torch.randn(256, 64, generator=gen) for _ in range(3))
 last = (q[-1] * k1[-32:]) @ k2.T * 64**-0.5 * math.log2(math.e)
@@ -306,7 +306,7 @@ print(
 # %%
 quiz("06")
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # ## Take with you
 #
 # - Running *m*, *l* and *acc*, rescaled by `2^(m_old - m_new)`: a softmax in one pass, in any order, in any tiles.

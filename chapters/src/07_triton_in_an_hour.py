@@ -1,4 +1,4 @@
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # # 07 Triton in an hour
 #
 # After this chapter you can
@@ -28,13 +28,13 @@ from simplex_lab.quiz import predict, quiz
 plots.style()
 torch.set_printoptions(precision=3, sci_mode=False)
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # ## One picture
 #
 # Two vectors of 10 are added by three programs. Each cell is an element, its number is the program that touches it. (In pictures to come, a light cell with a cross is no element of the tensor.)
 
 
-# %%
+# %% tags=["more"]
 @triton.jit
 def plus_kernel(x_ptr, y_ptr, out_ptr, n, BLOCK: tl.constexpr):
     at = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
@@ -47,7 +47,7 @@ x, y = torch.arange(10.0, device=device), torch.ones(10, device=device)
 out = torch.empty(10, device=device)
 show_accesses(lambda: plus_kernel[(3,)](x, y, out, 10, BLOCK=4))
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # ## Read it line by line
 #
 # `plus_kernel[(3,)](...)` launches three **programs**. All run the same code, and `tl.program_id(0)` is the only thing that differs: 0, 1, 2. On a GPU they run at once, in no order that you could rely on.
@@ -57,12 +57,12 @@ show_accesses(lambda: plus_kernel[(3,)](x, y, out, 10, BLOCK=4))
 #
 # You pass a tensor, and the kernel gets a pointer: `x_ptr` is the address of its first element, with the element's type. `x_ptr + at` are four addresses, counted in elements, and `tl.load` fetches what lies there. A pointer cannot be indexed, and knows neither shape nor bounds: a kernel sees memory.
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # ## By hand
 #
 # Program 2 of three, BLOCK = 4, n = 10. Compute its offsets, and which of them the mask leaves on, before you run the cell.
 
-# %%
+# %% tags=["more"]
 lanes = predict("How many of program 2's four lanes does the mask leave on?", "4", "2", "1")
 
 # %%
@@ -75,16 +75,16 @@ lanes.reveal(str(sum(mask)))
 # %% [markdown]
 # Lanes whose mask is off load nothing and store nothing. Step through the nine accesses. Dark cells are the lanes of this step; dashed ones are masked off.
 
-# %%
+# %% tags=["slide"]
 access_explorer(lambda: plus_kernel[(3,)](x, y, out, 10, BLOCK=4), start=8)
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # ## How many programs?
 #
 # As many as cover the vector: n / BLOCK, rounded up. `triton.cdiv` does that. The launch is ordinary Python, and it is where most kernels get their shapes.
 
 
-# %%
+# %% tags=["more"]
 def add(x, y, block=16):
     out = torch.empty_like(x)
     plus_kernel[(triton.cdiv(len(x), block),)](x, y, out, len(x), BLOCK=block)
@@ -94,12 +94,12 @@ def add(x, y, block=16):
 x, y = torch.randn(1000, device=device), torch.randn(1000, device=device)
 print("equal to x + y:", torch.equal(add(x, y), x + y))
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # ## A row becomes a number
 #
 # `tl.max(x, 0)` and `tl.sum(x, 0)` reduce a block along an axis. One program takes one row. The row has 5 columns and the block 8 lanes: what shall the three lanes beyond the row hold?
 
-# %%
+# %% tags=["more"]
 pad = predict(
     "For a maximum over a row of negative numbers, masked lanes must hold",
     "0",
@@ -130,14 +130,14 @@ pad.reveal("minus infinity" if highest[float("-inf")] and not highest[0.0] else 
 #
 # `stride` is how many elements lie between two rows. For a tensor that is a slice of a wider one, that is more than C.
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # ## A softmax that reads its row once
 #
 # In PyTorch a softmax by hand reads and writes the whole matrix several times: the maximum, the difference, the powers, the sum, the quotient. Here a program loads its row, does all of it in
 # registers, and stores the result. That is *fusing*; chapter 10 counts what it is worth.
 
 
-# %%
+# %% tags=["more"]
 @triton.jit
 def softmax_row_kernel(x_ptr, out_ptr, stride, C, BLOCK: tl.constexpr):
     r, c = tl.program_id(0), tl.arange(0, BLOCK)
@@ -152,7 +152,7 @@ softmax_row_kernel[(4,)](x, out, x.stride(0), 5, BLOCK=8)
 print("equal to torch.softmax:", torch.allclose(out, x.softmax(1)))
 show_accesses(lambda: softmax_row_kernel[(4,)](x, out, x.stride(0), 5, BLOCK=8))
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # ## A product in tiles
 #
 # Two axes of programs now: program (p, r) owns a tile of the output. It walks over the inner axis in steps, loads a tile of each factor, multiplies them with `tl.dot`, and adds to `acc`.
@@ -190,14 +190,14 @@ print("equal to a @ b:", torch.allclose(matmul(a, b), a @ b, atol=1e-5))
 # %% [markdown]
 # A picture needs a small case: 6 x 7 times 7 x 5 in tiles of 4. (A GPU wants at least 16 along the inner axis; more on that below.) Program 0 makes two steps over the inner axis, two loads each, and one store: follow its five accesses.
 
-# %%
+# %% tags=["more"]
 a, b = torch.randn(6, 7, device=device), torch.randn(7, 5, device=device)
 access_explorer(lambda: matmul(a, b, block=4 if device == "cpu" else 16), start=3)
 
 # %% [markdown]
 # Lanes 3, 7, 11 and 15 of the tile of a are masked, and their dashed cells lie in the *next* row: that is where the addresses point. Without the mask on K these lanes would read numbers that exist and belong to another row. In b, whose rows are channels, the same lanes would read beyond the last row, where the matrix ends.
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # ## The calls you need
 #
 # | call | what |
@@ -212,7 +212,7 @@ access_explorer(lambda: matmul(a, b, block=4 if device == "cpu" else 16), start=
 #
 # Sums and powers belong in fp32, also where the inputs are bf16 or fp16; the two factors of a `tl.dot` must have one type. The exercises' checks try fp16 on a CPU.
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # ## What a CPU pass does not prove
 #
 # The interpreter runs your kernel one program after the other, on memory that belongs to your process, in NumPy. A GPU does none of that. Six lies follow. The exercises' checks look for accesses outside of a tensor,
@@ -222,7 +222,7 @@ access_explorer(lambda: matmul(a, b, block=4 if device == "cpu" else 16), start=
 # **Lie 1: it stays inside its tensors.** This kernel has no masks, and its sums are right.
 
 
-# %%
+# %% tags=["more"]
 @triton.jit
 def unmasked_kernel(x_ptr, y_ptr, out_ptr, BLOCK: tl.constexpr):
     at = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
@@ -258,7 +258,7 @@ if device == "cpu":
 # %% [markdown]
 # **Lie 3: programs wait for each other.** Four programs add their number to one sum. Each reads it, adds, and writes it back.
 
-# %%
+# %% tags=["slide"]
 survives = predict(
     "On the CPU the sum 1 + 2 + 3 + 4 comes out as",
     "10, every time",
@@ -267,7 +267,7 @@ survives = predict(
 )
 
 
-# %%
+# %% tags=["slide"]
 @triton.jit
 def racing_kernel(x_ptr, sum_ptr):
     so_far = tl.load(sum_ptr)
@@ -347,7 +347,7 @@ if device == "cpu":
 # %%
 quiz("07")
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # ## Take with you
 #
 # - A program knows its number; from it come its offsets, and a mask turns off what is not there.

@@ -1,4 +1,4 @@
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # # 08 The tiled forward kernel
 #
 # After this chapter you can
@@ -27,26 +27,26 @@ from simplex_lab.show import show_diff, show_figure, show_source
 plots.style()
 _ = torch.manual_seed(0)
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # ## One picture
 #
 # A program owns queries 12 to 15. Their windows, 4 first keys and 12 second keys, overlap but do not coincide. It visits the rectangle that holds all of them, strip by strip: one *j*, four *k*. Some strips at its corners are seen by nobody, and are visited all the same.
 #
 # The dark strip is at work, pale ones are to come. Hatched strips need a mask: some query does not see all of them. The outlines are what query 12 (solid) and query 15 (dashed) see.
 
-# %%
+# %% tags=["more"]
 show_figure(
     program_plots.program_walk(24, 12, 4, w1=4, w2=12, block_k=4, step=9),
     "The plane of pairs. Strips of one first key and four second keys cover the windows of queries 12 to 15; "
     "the ninth strip is at work; strips that some query does not see whole are hatched.",
 )
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # ## By hand
 #
 # Four queries, windows 4 x 12, tiles of 4. Which first keys does the program's inner loop meet? Queries 12 to 15 see j from 9 to 12, ..., from 12 to 15.
 
-# %%
+# %% tags=["more"]
 inner = predict("How many first keys does the inner loop run over?", "4", "7", "16")
 
 # %%
@@ -61,15 +61,15 @@ print(f"{len(walk)} steps of 4 x 4 pairs, of which {seen} of {16 * len(walk)} ar
 # Let a program own 1, 2, 4 or 8 positions, and watch the share of pairs that are seen. With one position nothing is wasted but the end of the last tile. So why would a program want more rows? Because a product on tensor cores wants 16 and more of them, and each
 # row of keys that is loaded should serve many queries.
 
-# %%
+# %% tags=["slide"]
 program_explorer()
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # ## Step 1: one tile
 #
 # Sixteen queries, one first key, up to sixteen second keys, no window. `q * k1` is formed once, then everything is a product of tiles. That is attention as you know it, with `q * k1` for the query and `v1` multiplied in at the end.
 
-# %%
+# %% tags=["slide"]
 show_source(steps.step1_kernel)
 
 
@@ -90,12 +90,12 @@ print("step 1 equals the formula:", torch.allclose(steps.step1(*x), dense(*x), a
 # %% [markdown]
 # `p` is fp32, as all softmax arithmetic is, and the values may be bf16. A product wants both factors in one type, so `p.to(V2.dtype)` rounds the weights before they meet V2. With fp32 values it does nothing; without it the kernel does not compile for bf16.
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # ## Step 2: tiles of second keys
 #
 # More second keys than a tile holds. The three running numbers of chapter 06 come in: *m*, *l* and *acc*, one of each for every row. Lines with + are new or have moved into the loop.
 
-# %%
+# %% tags=["slide"]
 show_diff(steps.step1_kernel, steps.step2_kernel)
 
 # %%
@@ -106,12 +106,12 @@ print(
     "step 2 equals step 1 on one tile:", torch.allclose(steps.step2(*x), steps.step1(*x), atol=1e-6)
 )
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # ## Step 3: the loop over first keys
 #
 # Two lines move into a loop, and attention over keys becomes attention over pairs. Everything else in the body stays as it is: a pair is just one more score.
 
-# %%
+# %% tags=["more"]
 order = predict(
     "Which loop may be outside, so that each tile of second keys is loaded once?",
     "over j",
@@ -132,7 +132,7 @@ order.reveal("over k")
 # %% [markdown]
 # With k outside, a tile is loaded and all first keys pass by. With j outside, each of the three tiles would be loaded once for each of the five first keys.
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # ## Step 4: windows and edges
 #
 # Now a sequence. Query *i* sees `i - w1 < j <= i` and `i - w2 < k <= i`. Two things follow. The loops run over what *some* row of the program sees; and a mask says what *each* row sees. `-1e30` earns its keep here: a row that
@@ -169,11 +169,11 @@ print("the last query, which sees everything: step 4 equals step 3", last)
 # %% [markdown]
 # What does a program load? At S = 20 there are two. With windows 2 x 5, program 1 owns positions 16 to 19: it needs first keys from 15 on and second keys from 12 on. Rows with two numbers are loaded by both programs, which costs time and does no harm: nobody writes them.
 
-# %%
+# %% tags=["slide"]
 x = sequence(20)
 show_accesses(lambda: steps.step4(*x, 2, 5), only=("k1", "k2"))
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # ## Step 5: heads
 #
 # In the paper's model 64 query heads share one pair of key heads, and all of them see the same pairs. So take heads as rows first, and positions only as far as there is room: a row is a head at a position, `r // HEADS` and `r % HEADS`.
@@ -184,7 +184,7 @@ show_accesses(lambda: steps.step4(*x, 2, 5), only=("k1", "k2"))
 # %%
 show_diff(steps.step4_kernel, steps.step5_kernel)
 
-# %%
+# %% tags=["slide"]
 share = predict(
     "S large, windows 4 x 12, tiles of 16, 16 heads. Which share of the computed pairs is seen?",
     "about 20%",
@@ -213,7 +213,7 @@ share.reveal(f"{used:.0%}")
 # %% [markdown]
 # The rest is the empty end of a tile: 12 of 16. With w2 = 512 and tiles of 128 it vanishes.
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # ## The real kernel
 #
 # You know its two loops. Here they are as they stand in the library. What is new:
@@ -244,7 +244,7 @@ print("the library equals step 5:", torch.allclose(o, steps.step5(*x, 3, 18), at
 # %%
 quiz("08")
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # ## Take with you
 #
 # - The kernel is attention with `q * k1_j` for the query, in a loop over *j*, inside a loop over tiles of *k*.

@@ -1,4 +1,4 @@
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # # 09 The backward kernels
 #
 # After this chapter you can
@@ -25,19 +25,19 @@ from simplex_lab.windows import visible_pairs
 plots.style()
 torch.set_printoptions(precision=3, sci_mode=False)
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # ## One picture
 #
 # Under a window of 4, a query sees four first keys, and a first key is seen by four queries. A query's gradient is a sum along its row. A key's gradient is a sum along its column. Programs that walk along rows finish dq; none of them can finish dk1.
 
-# %%
+# %% tags=["more"]
 show_figure(
     program_plots.rows_and_columns(12, 4, query=8, key=3),
     "A band of seen pairs below the diagonal, queries down and first keys across: "
     "the row of query 8 and the column of key 3 are outlined.",
 )
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # ## Two pairs by hand
 #
 # A query sees two pairs, with weights 3/4 and 1/4. Say the output's gradient, multiplied into each pair's value, gives dP = 1 and 5. How do the logits have to move?
@@ -46,7 +46,7 @@ show_figure(
 #
 # $$dA = P\,(dP - \delta), \qquad \delta = \sum P\, dP$$
 
-# %%
+# %% tags=["more"]
 moves = predict(
     "P = (3/4, 1/4), dP = (1, 5). What is dA of the first pair?", "0.75", "-0.75", "-1.5"
 )
@@ -61,7 +61,7 @@ moves.reveal(f"{dA[0]:.2f}")
 # %% [markdown]
 # The dA of a row sum to zero: what one pair gains, the others lose.
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # ## From the output back to the inputs
 #
 # Forward: `A_ijk = scale sum_d q_id k1_jd k2_kd`, `P` its softmax over the pairs (j, k) of a row, `o_id = sum_jk P_ijk v1_jd v2_kd`. The output's gradient is do.
@@ -83,7 +83,7 @@ moves.reveal(f"{dA[0]:.2f}")
 #
 # Look at the sums: each gradient keeps one of i, j, k and sums over the other two. That decides everything below.
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # ## delta without the pairs
 #
 # delta is a sum over all pairs of a row. But the output is such a sum already. Put dP in and exchange the sums:
@@ -92,7 +92,7 @@ moves.reveal(f"{dA[0]:.2f}")
 #
 # A dot product of two rows that lie in memory. Check it:
 
-# %%
+# %% tags=["more"]
 gen = torch.Generator().manual_seed(0)
 S, D, w1, w2 = 12, 16, 4, 8
 q, k1, k2, v1, v2, do = (
@@ -108,7 +108,7 @@ print("the same delta:", torch.allclose((P * dP).sum((1, 2)), (o * do).sum(-1)[0
 # %% [markdown]
 # P came from the logits and `lse2` alone, as in the kernels. Nothing of the size of the cube was kept from the forward.
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # ## dq: the forward's walk once more
 #
 # dq keeps i and sums over pairs, like the output. So a program owns the same rows and walks over the same tiles; for each tile and j it makes three products instead of two:
@@ -123,7 +123,7 @@ print("the same delta:", torch.allclose((P * dP).sum((1, 2)), (o * do).sum(-1)[0
 # %%
 show_source(backward_query._sweep)
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # ## Why not everything at once?
 #
 # While that program has P and dA of a tile in its registers, it could make the other gradients, too: `dA^T @ (q * k1_j)` for dk2, `q * (dA @ K2)` for dk1 and so on. Six products in all, none of them computed twice. But other programs, for other queries,
@@ -131,7 +131,7 @@ show_source(backward_query._sweep)
 #
 # So either programs add to memory atomically, or a gradient is computed by somebody who owns it, and s2 and dP are computed again.
 
-# %%
+# %% tags=["more"]
 cost = predict(
     "The library computes s2 and dP twice: 7 products instead of 6. How much time does the kernel with atomics need?",
     "less, as 6 : 7",
@@ -158,7 +158,7 @@ cost.reveal(
 # %% [markdown]
 # Twice the time, though it executes one product fewer. (Atomic additions may be one reason, the registers that five gradients need another; the record does not tell them apart.) And its sums are not repeatable: fp32 sums depend on their order, programs come in any order, and after rounding to bf16 one number in two to three thousand has another last bit on the next run. The library gives the same bits every time.
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # ## The keys' side
 #
 # With dq done elsewhere, s2, dP and four gradients are left: six products, if each gradient takes one. The library makes four. Fix one first key j and look at what the pair (j, k) is: a key `k1_j * k2_k` and a value `v1_j * v2_k`. For that j, everything is dot-product attention with the tiles
@@ -177,7 +177,7 @@ cost.reveal(
 # %%
 show_source(backward_keys._walk)
 
-# %%
+# %% tags=["slide"]
 products = predict(
     "The paper's split, (dk1, dv1) and (dk2, dv2, dq), executes how many products?", "6", "8", "9"
 )
@@ -192,12 +192,12 @@ for name, made in splits.items():
     print(f"{name:20s} {len(made)} products: {', '.join(made)}")
 products.reveal(str(len(splits["the paper"])))
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # ## What is printed, and what is right
 #
 # The paper's equations 10 to 16 contain three slips, and none of them survives a comparison with autograd. Exercise 09.4 prints the equations and lets you find them. Do that before you trust anybody's gradients, ours included.
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # ## Is it right? Three looks
 #
 # **Against autograd**, in fp32: the kernels, in the interpreter or on your GPU, beside PyTorch's own derivative of the reference.
@@ -229,7 +229,7 @@ if device == "cpu":
 # %% [markdown]
 # **Against itself**, without any reference. A softmax does not change when all logits of a row grow by one number, so the dA of a row sum to zero. Where does that leave a query that sees one pair only?
 
-# %%
+# %% tags=["more"]
 dq = ours[0]
 lonely = predict(
     "Query 0 sees only itself. Its dq is", "zero, up to rounding", "do times v1 times v2", "NaN"
@@ -249,7 +249,7 @@ lonely.reveal("zero, up to rounding" if first < 1e-6 < later else "NaN")
 # %%
 quiz("09")
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # ## Take with you
 #
 # - dA = P (dP - delta), delta = o · do: one number a row replaces a sum over all pairs.

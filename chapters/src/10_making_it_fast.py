@@ -1,4 +1,4 @@
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # # 10 Making it fast
 #
 # After this chapter you can
@@ -28,21 +28,21 @@ plots.style()
 recorded = bench_plots.latest(records.read("kernel_bench.csv"))
 chip = roofline.published_chip()
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # ## One picture
 #
 # A chip has two clocks that run at the same time: one for products, one for moving bytes. The black line is the highest rate that they allow, for an operation that does so many FLOPs for each byte it moves. Left of the corner it
 # waits for memory, right of it for products. Put 2-simplicial attention on it, beside attention over 8,192 keys.
 
-# %%
+# %% tags=["more"]
 roofline_explorer()
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # ## Two clocks by hand
 #
 # A small chip multiplies 8 pairs of numbers in a second and moves 2 numbers in a second. A job has 16 products and must move 8 numbers.
 
-# %%
+# %% tags=["more"]
 clocks = predict(
     "16 products at 8 a second, 8 numbers at 2 a second. At least how long?", "2 s", "4 s", "6 s"
 )
@@ -69,7 +69,7 @@ for name, value, unit in (
 # %% [markdown]
 # Record: `results/published.csv`, an H100 SXM. The last two lines will matter more than one would think.
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # ## Intensity by hand
 #
 # Take one key head with G query heads, deep in a long sequence. For each position:
@@ -81,7 +81,7 @@ for name, value, unit in (
 #
 # Every byte is used for nearly as many FLOPs as a query sees pairs. D cancels. (Dot-product attention has one key and one value, not two of each: `w G / (G + 1)`.)
 
-# %%
+# %% tags=["more"]
 waits = predict(
     "Decoding: ONE new position, 16 heads on one key head, windows 32 x 512. It waits for",
     "memory, like every decode step",
@@ -102,13 +102,13 @@ waits.reveal("products" if at > chip.ridge else "memory, like every decode step"
 #
 # In training, memory is out of the question by a factor of nearly 50. If a kernel is slow there, it moves what it need not move, or its units wait for each other.
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # ## The ladder
 #
 # Five versions of the forward, on one shape: B = 1, S = 1024, 128 heads of 128 channels on one key head, windows 32 x 512. It is that short because the first version holds all weights. Full marks are recorded. Hollow ones are computed by hand: for PyTorch's versions
 # from what they move, for kernels from what their units have to do.
 
-# %%
+# %% tags=["more"]
 rungs = roofline.ladder(recorded, chip)
 show_figure(
     bench_plots.ladder(recorded),
@@ -120,13 +120,13 @@ show_figure(
 # %% [markdown]
 # Each was first held to fp64 like everything that the benchmark times. Now rung by rung.
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # ## First rung: PyTorch, compiled
 #
 # Give every query its own copy of its windows, multiply, softmax, multiply. The weights of this shape are 2.1 thousand million numbers, 4.3 GB in bf16. Run one operation after the other, they are written and read again for each: product, conversion to fp32, scale, mask (a copy, then filled), softmax, conversion back, product. In
 # all, 24 passes of 4.3 GB. `torch.compile` makes one kernel of all that stands between the products, and 4 passes are left.
 
-# %%
+# %% tags=["more"]
 shape = {"B": 1, "S": 1024, "H": 128, "D": 128, "w1": 32, "w2": 512}
 for r, compiled in zip(rungs, (False, True), strict=False):
     moved = roofline.unfolded_bytes(**shape, compiled=compiled) / 1e9
@@ -139,7 +139,7 @@ print(f"gain: {by_hand:.1f} by hand, {found:.1f} recorded")
 # %% [markdown]
 # Less than predicted: the compiled version is 1.7 times above its bound, the other 1.3 times. Its softmax walks over a row of 32 KB twice, once for the sum and once for the weights. If the second walk comes from memory and not from a cache, 5 passes are left and 7.7 ms. The record cannot tell.
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # ## Second rung: a kernel
 #
 # Weights that never leave the chip cost no pass. What is left is work, on three kinds of units.
@@ -148,10 +148,10 @@ print(f"gain: {by_hand:.1f} by hand, {found:.1f} recorded")
 #
 # For each pair and head:
 
-# %%
+# %% tags=["more"]
 show_source(roofline.on_chip, docstring=True)
 
-# %%
+# %% tags=["slide"]
 turn = predict(
     "For a first kernel: which unit needs the most time for a pair?",
     "products",
@@ -176,12 +176,12 @@ turn.reveal(max(units, key=units.get))
 #
 # By hand that makes 2.2 ms, and 3.3 were recorded. What does the kernel wait for?
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # ## Third rung: which loop outside
 #
 # With j outside, the tiles of second keys pass by again for each first key. With k outside, a tile stays, and the first keys pass by.
 
-# %%
+# %% tags=["more"]
 for outer, block_k in (("j", 64), ("k", 128)):
     loaded = windows.key_rows_loaded(32, 512, block_k, outer=outer)
     print(f"{outer} outside: {loaded:6,d} rows of keys, as many of values, for a program")
@@ -197,7 +197,7 @@ print(
 # By hand this rung gains next to nothing. (The fastest tile became larger, too, which saves work on the accumulator and wastes as much at the ends of windows.) It gained 1.3: waiting for rows is not in the count, and there is less of it now. But 26 times fewer rows did not make it 26 times as fast, nor even 2: most loads were hidden behind products already. **Removing
 # what nobody waits for gains nothing.**
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # ## Fourth rung: the library
 #
 # It does the same walk, with three changes:
@@ -208,7 +208,7 @@ print(
 #
 # The count by hand knows the second and third: 1.1. The record says 1.3. Waiting is not in the count, so the first change may be the rest; the record has no row for it alone.
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # ## The pivot
 #
 # A softmax may subtract any number from a row's logits, as long as nothing overflows and the sum does not vanish. The maximum is known only at the end. A bound is known in advance. By Cauchy and Schwarz,
@@ -217,7 +217,7 @@ print(
 #
 # and its largest value over the windows takes one small product. With it, nothing is rescaled, and steps do not depend on each other.
 
-# %%
+# %% tags=["more"]
 vanish = predict(
     "The bound is 100 too high (base 2). All weights are 2^100 times too small. The output is",
     "too small by 2^100",
@@ -258,12 +258,12 @@ for gain in (1.0, 3.0, 3.8, 5.5, 30.0):
 # Where it is not tried, the forward takes about a tenth longer: that is what the pivot is worth. By hand it is 9%, two instructions a logit and one for each entry of the accumulator.
 # Why 100? For a long time the limit was 130. Then queries times 3.2 to 4 were tried and failed, and a program that fails does its work twice: 58 ms where the running maximum takes 33 (S = 4096, an H200). A certificate that nobody had timed in the case where it fails.
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # ## Which sizes, and why
 #
 # For the second and third rung the benchmark tried twelve sizes each and took the fastest; the library has a table with reasons. Who would search on every machine again, makes each learner wait.
 
-# %%
+# %% tags=["more"]
 for arm in ("j outside", "k outside"):
     mine = {r["metric"]: r["value"] for r in recorded if r["config"]["arm"] == arm}
     print(arm, {n.removeprefix("size: "): int(v) for n, v in mine.items() if n.startswith("size")})
@@ -273,12 +273,12 @@ show_source(configs.forward)
 # Count registers by hand. A program of 64 rows has 128 threads. Its logits, 64 x 128 in fp32, are 64 registers a thread; the accumulator another 64; the second product, before it meets `v1_j`, another 64; q in bf16 32. That is 224 of the 255 that a thread may have, and two such programs fill a multiprocessor's 65,536. With twice the rows and threads there is room for one, and
 # nothing runs while it waits. A tile of 128 second keys instead of 64 halves what is done once for each j: `q * k1_j`, and the accumulator's update.
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # ## Rows that fill a tile
 #
 # A matrix unit wants 16 rows at least, 64 to be at its best. 128 heads on one key head fill it. With 8 heads, half of 16 rows would be empty, so neighbouring positions share a tile. Its price is what chapter 05 counted: the tile walks over what *some* row sees.
 
-# %%
+# %% tags=["more"]
 for positions in (1, 2, 8):
     share = windows.executed_share(positions, 32, 512, block_k=64)
     print(
@@ -288,12 +288,12 @@ for positions in (1, 2, 8):
 # %% [markdown]
 # More pairs for eight times the rows: cheap at 32 x 512, since 16 rows would leave most of a matrix unit idle. With small windows it is not; for few heads of few channels the library has another kernel there. You write the version with two positions in exercise 10.3.
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # ## Beside others
 #
 # Rates by the count of matrix products, 4 D a triple. Filled bars were timed here, hollow ones by their authors.
 
-# %%
+# %% tags=["more"]
 neighbours = [r for r in records.read("published.csv") if r["name"] == "peak rate"]
 show_figure(
     bench_plots.neighbours(recorded, neighbours),
@@ -323,12 +323,12 @@ for question in ("headline", "ladder"):
 # %% [markdown]
 # So: 1.6 times the paper's kernel as others timed it, 0.9 of a rewrite in a language beneath Triton, and 0.9 of cuDNN, which has pairs to do. The hollow bars come from other machines, and none of them is a backward.
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # ## What is left
 #
 # At S = 8192 the forward took 63.6 ms. By hand:
 
-# %%
+# %% tags=["more"]
 rates = bench_plots.values(
     recorded, "matmul rate", "gain", arm="kernels", question="headline", **shape
 )
@@ -349,7 +349,7 @@ print(f"products alone {products:.0f} ms; all in turn {turns:.0f} ms; recorded {
 # %%
 quiz("10")
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # ## Take with you
 #
 # - Two clocks: work over rate, bytes over bandwidth. The later one is a bound that no kernel beats.

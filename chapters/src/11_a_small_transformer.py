@@ -1,4 +1,4 @@
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # # 11 A small 2-simplicial transformer
 #
 # After this chapter you can
@@ -23,12 +23,12 @@ from simplex_lab.train import TrainConfig, train_with_bar
 plots.style()
 _ = torch.manual_seed(0)
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # ## One picture
 #
 # A decoder is a stack of layers. In the paper every fourth layer looks at pairs of tokens, the others at single ones. That leaves a question open: counted from where? The first two stacks are both "every 4th".
 
-# %%
+# %% tags=["more"]
 stacks = {
     "every 4th of 8,\nfrom the bottom": every(4, 8),
     "every 4th of 8,\nlast of each four": every(4, 8, first=3),
@@ -44,12 +44,12 @@ show_figure(
     ),
 )
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # ## By hand: what does a layer weigh?
 #
 # A stream of 4 channels, 2 heads of 2 channels. Dot-product attention projects to q, k, v and mixes the heads at the end: four matrices of 4 x 4. A 2-simplicial attention projects to q, k1, k2, v1, v2.
 
-# %%
+# %% tags=["more"]
 heavier = predict(
     "All heads have keys of their own. A 2-simplicial attention has how many weights, if dot-product attention has 64?",
     "64",
@@ -75,12 +75,12 @@ for key_heads in (64, 8, 1):
     )
     print(f"{key_heads:2d} key heads: {triple / dot:.3f} times the weights of a dot product's")
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # ## The attention of a layer
 #
 # Here is all of it. Projections, norms, positions, then `attend`: the reference on a CPU, the kernels of chapters 08 to 10 on a GPU. A test holds the two to the same numbers.
 
-# %%
+# %% tags=["more"]
 show_source(Attention.forward)
 
 # %%
@@ -93,14 +93,14 @@ show_source(Attention.attend)
 show_source(model.Layer.forward)
 show_source(model.Model.forward)
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # ## Positions
 #
 # RoPE turns q and k of a dot product by their positions; only the distance is left in their product. Chapter 04 showed that a trilinear form does not survive such a turn. So this model turns nothing in a trilinear layer. It has its windows, its causal mask, and what layers below it know.
 #
 # Two tests, in windows of 3. Put three tokens in front of a sequence: if only distances count, the last output stays. And exchange two tokens inside the last window: who is told the order notices.
 
-# %%
+# %% tags=["more"]
 order = predict(
     "No learned positions. Who notices the exchange: a dot product with RoPE, a trilinear layer?",
     "the dot product",
@@ -127,12 +127,12 @@ order.reveal("the dot product")
 # %% [markdown]
 # Nothing changes for tokens in front: for RoPE and determinants that is the point, since everything was turned further. A trilinear layer simply sees each of its windows as a bag. Determinants can be turned (chapter 04), and then they tell the order, too. The models below use learned positions, which serve all kinds.
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # ## Norms and biases
 #
 # A trilinear logit has three factors. If training doubles all of them, logits grow eightfold, and a softmax over thousands of pairs becomes a spike. With `qk_norm` the three are normed first, so that the projections can no longer do that (the norms' own gains still can):
 
-# %%
+# %% tags=["more"]
 x = torch.randn(1, 6, 16)
 for name, normed in (("plain", False), ("normed", True)):
     f = Attention(
@@ -147,12 +147,12 @@ for name, normed in (("plain", False), ("normed", True)):
 # %% [markdown]
 # Four times each would be 64 times the logit. And a bias of 1 on v2 lets plain values through: `v1 * (v2 + 1) = v1 * v2 + v1`. Then the layer contains an attention over single tokens, with the weights of pairs summed up over *k*. The paper adds such constants to k2 and v2; in this model they are `k2_bias` and `v2_bias`, 0 unless you say so.
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # ## Equal parameters
 #
 # Two models are compared. One has 2-simplicial attention and so more weights. Is it better because of its triples, or because it is larger? `match_parameters` lets the MLP of the other take up the difference:
 
-# %%
+# %% tags=["more"]
 show_source(model.match_parameters)
 
 # %%
@@ -173,12 +173,12 @@ show_source(model.flops_per_token)
 # %% [markdown]
 # Equal parameters are not equal FLOPs: forming triples costs work and no weights. (Here little, since sequences are short.) A fair table says both. Nor are the MLPs equally wide, which may matter on its own. So one compares at several widths and depths, and calls nothing fair without saying which quantity is equal.
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # ## Watch one learn
 #
 # Match3 again: is there a pair of earlier tokens that sums with this one to a multiple of 17? Two layers, the 2-simplicial one at the bottom, half a minute.
 
-# %%
+# %% tags=["more"]
 task = Match(order=3, n=12, modulus=17)
 config = TrainConfig(triple, task, steps=300, batch=128, lr=6e-3)
 print(f"best guess from the position alone: {task.guess_accuracy():.2f}")
@@ -191,7 +191,7 @@ history = train_with_bar("2-simplicial below", config)
 assert history.accuracy[-1] > 0.93, history.accuracy
 print("held-out accuracy after", f"{history.tokens[-1]:,}", "tokens: above 0.93")
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # ## Which pair does it look at?
 #
 # `pair_weights` reads the weights out of the trained layer while it looks at a sequence it has never seen. If the layer solves the task the way we think, a query that has partners puts its weight on them.
@@ -208,7 +208,7 @@ on_partners = torch.where(match[:, None], P, 0).flatten(-2).sum(-1)  # [sequence
 each_head = torch.stack([on_partners[:, h][asked].mean() for h in range(triple.heads)])
 by_chance = (match.flatten(2).sum(-1) / (n + 1) ** 2)[asked].mean()
 
-# %%
+# %% tags=["more"]
 share = predict(
     f"Weights spread evenly would put {by_chance:.0%} on the partners. Each of the two heads puts there",
     "about 10%",
@@ -224,7 +224,7 @@ print("on partners, evenly spread: less than 10%; by each head: more than 35%")
 # %% [markdown]
 # On average. One sequence, one query, and of the two heads the one that does better on it: the circles are the pairs that make the label 1. *(j, k)* and *(k, j)* are the same two tokens, and either will do.
 
-# %% tags=["nbval-ignore-output"]
+# %% tags=["nbval-ignore-output", "slide"]
 b, i = next((b, i) for b in range(200) for i in (11, 10, 9) if match[b, i].sum() == 2)
 marks = match[b, i].nonzero().tolist()
 head = int(torch.where(match[b, i], P[b, :, i], 0).flatten(1).sum(1).argmax())
@@ -243,7 +243,7 @@ show_figure(
 # %%
 quiz("11")
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # ## Take with you
 #
 # - A 2-simplicial attention has five projections and the output's; with shared keys that is hardly more than a dot product's.

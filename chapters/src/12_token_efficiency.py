@@ -1,4 +1,4 @@
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # # 12 Token efficiency
 #
 # After this chapter you can
@@ -23,12 +23,12 @@ from simplex_lab.train import TrainConfig, train_with_bar
 
 plots.style()
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # ## One picture
 #
 # Eleven tasks, planned before these runs, after a few probes. For each the tokens that a model with 2-simplicial layers needed to reach 97% of right answers, over those that the best model of dot products needed: equal parameters, five seeds, intervals of 95%. Left of the line triples need fewer. Match and sums you know; *relations* and *functions* ask for two steps in a row, *one hop* for one of them; *code* is Python source, byte by byte.
 
-# %%
+# %% tags=["more"]
 table = verdicts.table()
 show_figure(
     efficiency_plots.verdicts(table),
@@ -43,12 +43,12 @@ show_figure(
 # %% [markdown]
 # What is not run yet says so: the [plan](../results/plan.md) is public, and a cell that is planned is reported, whatever it says. The rest of the chapter is about what one such dot means.
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # ## By hand: how many tokens?
 #
 # A run is evaluated now and then. It *needs* the tokens of the first evaluation that reaches the target. Three seeds, in millions; the third never got there within 9:
 
-# %%
+# %% tags=["more"]
 never = predict(
     "Seeds need 4, 6, and more than 9 million tokens. What does the arm need in the median?",
     "5 million",
@@ -85,7 +85,7 @@ show_source(efficiency.ratio)
 # %% [markdown]
 # With so few seeds the interval is rough: it can only combine what was seen. Read it as "the seeds at hand do not contradict a ratio in here". A task counts as won only if the whole interval lies below 1. By that rule this one is won, on three seeds of which one failed: a rule does not replace looking at the seeds.
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # ## First trap: whose learning rate?
 #
 # Each arm was run at four rates, on seeds that serve for choosing alone: the rate of an arm, and which 2-simplicial and which dot-product arm make up a ratio. Match3, tokens to 97% in millions, median of three seeds:
@@ -98,7 +98,7 @@ for arm in experiments.ARMS:
     told = (scores["Match3", arm][lr][0] / 1e6 for lr in experiments.RATES)
     print(f"{arm:30s}", *(f"{t:7.2f}" for t in told))
 
-# %%
+# %% tags=["more"]
 flattered = predict(
     "2-simplicial, 1 layer, over dot product, 4 layers, both at one rate. The largest of the four ratios over the smallest?",
     "less than 1.1",
@@ -118,12 +118,12 @@ flattered.reveal("1.3 to 2" if max(span) > 1.3 * min(span) else "less than 1.1")
 # %% [markdown]
 # So each arm has its own rate. It is chosen on seeds 100 to 102, and the reported seeds are 0 to 4: choosing on the reported ones would let luck pick the rate, and pick more of it where more rates were tried. Some arms chose the largest rate there was, 0.004; a larger one might have served them better.
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # ## Second trap: compared with what?
 #
 # Triples against a dot product of *one* layer win by a lot on Match3. But a second layer of dot products costs nothing extra if its weights are taken from the MLP. All five arms, equal in parameters:
 
-# %%
+# %% tags=["more"]
 show_figure(
     efficiency_plots.needed(
         verdicts.needed(rows, "Match3", "dot product, 4 layers"),
@@ -140,12 +140,12 @@ show_figure(
 # %% [markdown]
 # Sanford et al. proved that one layer of dot products needs a width or precision that grows with the length to solve Match3 (chapter 02). Here it does solve it: sequences are short and its MLP is wide. A theorem about growing sizes is no statement about twelve tokens.
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # ## Third trap: equal in what?
 #
 # Parameters are equal within one per cent. Work is not, and time is not:
 
-# %%
+# %% tags=["more"]
 for arm, layers in experiments.ARMS.items():
     config = experiments.run("Match3", layers, 1e-3, 0).model
     seconds = median(verdicts.per_seed(rows, "Match3", "training time").get(arm, [float("nan")]))
@@ -157,12 +157,12 @@ for arm, layers in experiments.ARMS.items():
 # %% [markdown]
 # The seconds are a run's share of five that trained together on one H200. Sequences are short, so triples cost few FLOPs more. In seconds one layer of triples takes twice those of one layer of dot products, and a quarter more than four of them: FLOPs are not seconds. Where tokens are scarce, compare tokens. Where time is, compare seconds.
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # ## Fourth trap: no control
 #
 # Perhaps an arm is simply the better learner, triples or not. Each task has a control that pairs decide: Match2, a sum of two, one hop instead of two. If the *same two* models differ there by as much, triples are not the reason.
 
-# %%
+# %% tags=["more"]
 for task in ("Match3", "relations", "functions"):
     v, control = table[task], verdicts.of_the_task(task, *verdicts.recorded())
     print(f"{v.ours} over {v.theirs}")
@@ -175,20 +175,20 @@ for task in ("Match3", "relations", "functions"):
 #
 # The first picture has for each control its *own* best arms, as planned. There no control is won.
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # ## All curves
 #
 # Choose a task. Thin lines are seeds, thick ones medians. Cut the budget, and see who would have won an evaluation at a fixed number of tokens.
 
-# %%
+# %% tags=["more"]
 learning_explorer()
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # ## One comparison, live
 #
 # Function composition in small: four values of f and four of g in random order, then queries *x*. What is *g(f(x))*? Answering takes a triple: the query, a value of f and a value of g. Two layers of dot products can also do it in two hops. Equal parameters, two seeds each, one rate that nobody chose for either; about half a minute.
 
-# %%
+# %% tags=["more"]
 task = FunctionComposition(4, 4)
 triple = ModelConfig(
     task.vocabulary, task.n, ("simplicial",), width=64, heads=2, hidden=128, classes=4
@@ -221,23 +221,23 @@ likely.reveal(likely.options[at])
 # %% [markdown]
 # A genuine triple, and a modest gain: two layers compose well. That a task has triples in it does not say by how much triples help. What a stack of pairs can do as well has to be tried.
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # ## The table
 #
 # Everything that is recorded so far, by the rules above. *FLOPs* and *seconds* are the ratio of tokens times that of the FLOPs, or seconds, that a token costs each arm.
 
-# %%
+# %% tags=["more"]
 print(verdicts.as_text(table))
 
 # %% [markdown]
 # What to make of it. On Match3 triples need a third of the tokens, on functions two thirds; on relations they gain nothing, though two hops are a triple, too. We had expected a quarter on Match3 and on relations, and controls that tie. Earlier probes, with equal *widths*, had seen a quarter or less on Match3 and about half on relations, the latter with one seed. With equal parameters and for each arm a rate of its own, this much of it is left.
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # ## Where does the layer stand?
 #
 # "Every 4th layer" leaves open where to begin. Two layers on Match3, one 2-simplicial, below or above a dot product. Token embeddings start with a standard deviation of 1, as PyTorch's do, or of 0.02, as in GPT-2. Five seeds, 0.6 million tokens, one rate.
 
-# %%
+# %% tags=["more"]
 stands = predict(
     "With small embeddings, where does the 2-simplicial layer fail to learn?",
     "below",
@@ -246,7 +246,7 @@ stands = predict(
 )
 
 
-# %%
+# %% tags=["slide"]
 def ends(preset):
     rows = records.read(f"{preset}.csv")
     arms = dict.fromkeys(row["config"]["arm"] for row in rows)
@@ -262,7 +262,7 @@ show_figure(
     caption="results/probe_places.csv",
 )
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # ## A guess, written down, and wrong
 #
 # A small embedding hurts everywhere, the dot-product model too; above it leaves nothing. Why there?
@@ -272,7 +272,7 @@ show_figure(
 # %% [markdown]
 # Then only the *ratio* of the embedding to what a part adds can matter. So shrink the residuals, too: embedding 0.02, and everything that parts add times 0.02. Or leave the embedding at 1, and multiply it by 0.02 in every step.
 
-# %%
+# %% tags=["more"]
 drowned = predict(
     "If tokens are drowned, who learns?",
     "embedding of 0.02 with residuals of 0.02",
@@ -287,7 +287,7 @@ drowned.reveal("embedding of 0.02 with residuals of 0.02")
 # %% [markdown]
 # So says the guess: the first learns, since its tokens are as large beside the layers as in the model that learned; the second does not. This was written into the plan before the runs. And the runs say:
 
-# %%
+# %% tags=["slide"]
 show_figure(
     efficiency_plots.final_accuracies(ends("probe_drowned"), guess),
     "Final accuracy of five seeds for six ways to make tokens small or large beside what layers add. Only the model that starts at 1, "
@@ -301,7 +301,7 @@ show_figure(
 # %% [markdown]
 # So the ratio to the layers is not all. Two other things were small in row three: tokens beside *positions*, which start at 0.02, too; and weights beside a step of the optimiser. A step of AdamW is about as large as the learning rate, here 0.002, whatever the gradient: it changes 0.02 by a tenth at once. Three more arms tell these apart. In the first, tokens and positions both start at 1.
 
-# %%
+# %% tags=["slide"]
 show_figure(
     efficiency_plots.final_accuracies(ends("probe_positions"), guess),
     "Final accuracy of five seeds for three arms: positions as large as tokens end between 0.86 and 0.92, small positions with the "
@@ -314,7 +314,7 @@ show_figure(
 #
 # What stands now: above other layers, tokens must be large beside positions *and* beside what the layers below add. An embedding of 0.02 with positions of 0.02, as in our probe, spoils the first, and layers of the usual size the second. Whether that holds for four and eight layers, and on tasks that were not used to find it, is for runs that are planned and not recorded yet.
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # ## What has not been shown
 #
 # These are small models on tasks that were built to hold triples or to hold none. Nothing here says what a language model would do. An earlier probe with two seeds saw a tie on bytes of Python. And one group that trained 330 million parameters found exact windowed 2-simplicial layers the worst of its arms on web text, at equal FLOPs ([arXiv:2608.09307](https://arxiv.org/abs/2608.09307)).
@@ -325,7 +325,7 @@ show_figure(
 # %%
 quiz("12")
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # ## Take with you
 #
 # - Tokens to a target, infinity for never, medians over seeds, and an interval for the ratio.

@@ -1,4 +1,4 @@
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # # 13 Scaling laws
 #
 # After this chapter you can
@@ -19,12 +19,12 @@ from simplex_lab.show import show_figure, show_source
 
 plots.style()
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # ## One picture
 #
 # The paper trains Transformers of three sizes, and the same with every fourth layer 2-simplicial. Its Table 2 has the losses on four tests. Here they are, with a straight line through each three.
 
-# %%
+# %% tags=["more"]
 MODELS, ACTIVE = ("Transformer", "2-simplicial"), (1e9, 2e9, 3.5e9)
 TASKS = ("GSM8k", "MMLU", "MMLU-pro", "MBPP")
 
@@ -47,7 +47,7 @@ show_figure(
 # %% [markdown]
 # Each purple line is the steeper one. The paper's claim is that steepness: the exponent. A lower loss at one size saves a constant share of the parameters; a better exponent saves more the larger you build. So it is worth asking how well a slope is known.
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # ## By hand: two points
 #
 # Eq. 20 of the paper, *L* the loss and *N* the parameters:
@@ -56,7 +56,7 @@ show_figure(
 #
 # Ten times the parameters divide the loss by $10^{\alpha}$. Two numbers come in, two go out.
 
-# %%
+# %% tags=["more"]
 tenfold = predict(
     "Alpha is 0.13. Ten times the parameters lower the loss by about", "13%", "26%", "90%"
 )
@@ -74,12 +74,12 @@ alpha = (math.log(small) - math.log(large)) / math.log(3.5)
 print(f"log {small} - log {large} = {math.log(small / large):.4f}")
 print(f"log 3.5 = {math.log(3.5):.4f}, so alpha = {alpha:.4f}")
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # ## All eight lines, and the published ones
 #
 # Least squares through three points instead of two. Beside ours stand the exponents of the paper's Table 3.
 
-# %%
+# %% tags=["more"]
 show_source(scaling.straight)
 
 # %%
@@ -97,12 +97,12 @@ for t in TASKS:
 # %% [markdown]
 # Left the Transformer, then the 2-simplicial model, in brackets what is published. Every exponent of ours is about 8% too small, and yet the gains agree. So the losses are the same and the *sizes* are not: 1, 2 and 3.5 billion are rounded names. We come back to that.
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # ## What three points can carry
 #
 # A line has two numbers. Of three points one is left over to say how far off the line is: one degree of freedom. If points scatter about the true line, independently and normally, the interval of the slope is Student's *t* times its standard error. With one degree of freedom *t* is 12.7, not 2.
 
-# %%
+# %% tags=["more"]
 wide = predict(
     "The Transformer's slope on GSM8k is 0.131, R² is 0.9998. Its 95% interval is",
     "+- 0.0005",
@@ -110,7 +110,7 @@ wide = predict(
     "+- 0.022",
 )
 
-# %%
+# %% tags=["slide"]
 intervals = {
     t: {m: (fits[m, t].alpha, *scaling.alpha_interval(ACTIVE, table_2(m, t))) for m in MODELS}
     for t in TASKS
@@ -138,15 +138,15 @@ for least in (0.9, 0.99):
 # %% [markdown]
 # Losses that fall at all give a large R². It measures how much of the spread the line explains, and the spread is the trend itself. Look at residuals instead, and count them.
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # ## Which sizes? An inference
 #
 # A least-squares line passes through the mean point: the mean of *log N* and the mean of *-log L*. We know the published alpha and beta, and we know the losses. Solve for the mean of *log N*.
 
-# %%
+# %% tags=["more"]
 show_source(scaling.implied_mean_size)
 
-# %%
+# %% tags=["slide"]
 sizes = predict(
     "Eight published lines, two models. Which mean sizes come out?",
     "one for all",
@@ -154,7 +154,7 @@ sizes = predict(
     "one for each model",
 )
 
-# %%
+# %% tags=["slide"]
 random = np.random.default_rng(0)
 
 
@@ -195,7 +195,7 @@ for t in TASKS:
 # %% [markdown]
 # About the same. How sure can one be? The arithmetic is safe: rounding cannot move 1.84 to 2.01. Two things are not. The fits may not be ordinary least squares. And nobody but the authors knows what N counts. This is an inference of this course; the paper does not say it. It takes nothing from the losses; and at 3.5 billion two of the four gains are larger than this, two smaller.
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # ## What an offset does
 #
 # Text cannot be predicted perfectly. A loss has a floor *E*, and
@@ -204,7 +204,7 @@ for t in TASKS:
 #
 # is what others fit (Hoffmann et al. 2022). The paper leaves *E* out. Suppose that the truth has one, and fit a straight line.
 
-# %%
+# %% tags=["more"]
 floor = predict(
     "Truth: alpha = 0.3 with a floor. A straight line finds an exponent that is",
     "too small",
@@ -227,18 +227,18 @@ floor.reveal("too small")
 #
 # So fit the floor, too? Move the sliders: three numbers need more than three sizes.
 
-# %%
+# %% tags=["slide"]
 offset_explorer()
 
 # %% [markdown]
 # Two habits follow. Fit both, and claim only what both say. And look at residuals along N: a line through a curve misses in a pattern, above, below, above.
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # ## Seeds
 #
 # The paper reports no seeds. Where there are some, the bootstrap uses them: draw seeds anew within each size, with replacement, fit, and repeat. Five sizes, three seeds, a spread of 1%:
 
-# %%
+# %% tags=["more"]
 random = np.random.default_rng(1)
 truth = scaling.PowerLaw(0.13, -1.8, 0.0, 0, 1, 5)
 runs = {n: truth.loss(n) * np.exp(0.01 * random.standard_normal(3)) for n in N}
@@ -248,12 +248,12 @@ print(f"alpha between {low:.3f} and {high:.3f}; truth 0.13")
 # %% [markdown]
 # It is a narrow statement. It knows how seeds scatter. It knows nothing of sizes that were not run, of a learning rate that fits one size better than another, nor of a law that bends.
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # ## A small grid of our own
 #
 # Six widths for Match3 and five for bytes of Python, both models, equal parameters at each size, a learning rate of its own for each, three seeds: part (c) of the [plan](../results/plan.md). A difference of exponents counts only if its interval leaves out 0 in both fits.
 
-# %%
+# %% tags=["more"]
 FITS = {"straight": scaling.straight, "with an offset": scaling.with_offset}
 for task in experiments.SIZES:
     grid = experiments.grid(task)
@@ -282,7 +282,7 @@ for task in experiments.SIZES:
 # %%
 quiz("13")
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # ## Take with you
 #
 # - Two points make a slope, three make a slope with one leftover. Student's factor for one leftover is 12.7.
