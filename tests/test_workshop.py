@@ -41,37 +41,66 @@ def test_what_is_written_by_hand_stays(tmp_path, monkeypatch):
 RUNBOOKS = sorted((ROOT / "workshop").glob("runbook_*.md"))
 
 
-def steps(path):
-    """``(start, end, the cells' column)`` of a runbook."""
+def tables(path):
+    """``(minutes promised above it, [(start, end, the cells' column), ...])`` of each table of a runbook."""
+    promised, rows, found = None, [], []
     for line in path.read_text(encoding="utf-8").splitlines():
-        if found := re.match(r"\| (\d+)–(\d+) \| ([^|]+) \|", line):
-            yield int(found[1]), int(found[2]), found[3]
+        if told := re.match(r"(\d+) minutes", line):
+            promised, rows = int(told[1]), []
+            found.append((promised, rows))
+        if row := re.match(r"\| (\d+)–(\d+) \| ([^|]+) \|", line):
+            rows.append((int(row[1]), int(row[2]), row[3]))
+    return found
+
+
+def steps(path):
+    return [row for _, rows in tables(path) for row in rows]
 
 
 @pytest.mark.parametrize("path", RUNBOOKS, ids=lambda p: p.stem)
 def test_the_minutes_of_a_runbook_leave_no_gap(path):
-    rows = list(steps(path))
-    assert rows[0][0] == 0
-    assert all(before[1] == after[0] for before, after in pairwise(rows))
-    assert rows[-1][1] == int(re.search(r"\d+", path.stem)[0])
+    assert tables(path)
+    for promised, rows in tables(path):
+        assert rows[0][0] == 0
+        assert all(start < end for start, end, _ in rows)
+        assert all(before[1] == after[0] for before, after in pairwise(rows))
+        assert rows[-1][1] == promised
+
+
+def headings(chapter):
+    """``{number of a code cell: the heading it stands under}``."""
+    (book,) = (ROOT / "chapters").glob(f"{chapter}_*.ipynb")
+    number, under, current = 0, {}, ""
+    for cell in json.loads(book.read_text(encoding="utf-8"))["cells"]:
+        if cell["cell_type"] == "code":
+            number += 1
+            under[number] = current
+        else:
+            current = [current, *re.findall(r"^## (.+)$", "".join(cell["source"]), re.M)][-1]
+    return under
 
 
 @pytest.mark.parametrize("path", RUNBOOKS, ids=lambda p: p.stem)
-def test_the_cells_of_a_runbook_are_under_the_heading_it_names(path):
+def test_the_cells_of_a_runbook_are_where_it_says(path):
     for _, _, cells in steps(path):
-        if not (heading := re.search(r'"(.+?)"', cells)):
-            continue
-        chapter = cells[:2]
-        (book,) = (ROOT / "chapters").glob(f"{chapter}_*.ipynb")
-        number, under = 0, {}
-        current = ""
-        for cell in json.loads(book.read_text(encoding="utf-8"))["cells"]:
-            if cell["cell_type"] == "code":
-                number += 1
-                under[number] = current
-            else:
-                current = next(iter(re.findall(r"^## (.+)$", "".join(cell["source"]), re.M)), current)
-        asked = [int(n) for n in re.findall(r"In\[(\d+)\]", cells)]
-        first, last = asked[-2 if "–" in cells else -1], asked[-1]
-        assert under[last] == heading[1], (cells, under)
-        assert all(under[n] in (heading[1], "") for n in range(first, last + 1)), cells
+        if found := re.match(r'(\d\d) In\[(\d+)\](?:–In\[(\d+)\])?(?: "(.+)")?$', cells):
+            chapter, first, last, heading = found.groups()
+            under = headings(chapter)
+            wanted = range(int(first), int(last or first) + 1)
+            assert set(wanted) <= set(under), cells
+            if heading:
+                assert {under[n] for n in wanted} <= {heading, ""}, (cells, under)
+                assert under[wanted[-1]] == heading
+        elif found := re.match(r"exercise (\d\d\.\d)", cells):
+            assert all(id in exercises(id[:2]) for id in re.findall(r"\d\d\.\d", cells)), cells
+        else:
+            assert re.match(r"none$|break$|lunch$|\d\d In\[\d+\], then", cells), cells
+
+
+@pytest.mark.parametrize("path", RUNBOOKS, ids=lambda p: p.stem)
+def test_what_a_runbook_cuts_is_in_the_row(path):
+    for line in path.read_text(encoding="utf-8").splitlines():
+        columns = re.split(r"\s*\|\s*", line)[1:-1]
+        if columns and re.match(r"\d+–\d+$", columns[0]) and (cut := re.search(r"In\[(\d+)\]", columns[-1])):
+            shown = [int(n) for n in re.findall(r"In\[(\d+)\]", columns[1])]
+            assert shown[0] <= int(cut[1]) <= shown[-1], line
