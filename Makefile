@@ -2,6 +2,7 @@
 #
 #   PYTHON=python3.12   the Python to make the environment with        TORCH_INDEX=URL   take torch from this package index
 #   JOBS=2              test processes                                 LAB_ARGS="..."    more arguments for JupyterLab
+#   BUNDLE_ARGS="..."   for which Python and platform
 
 VENV = .venv
 BIN = $(VENV)/bin
@@ -15,7 +16,7 @@ NBVAL = OMP_NUM_THREADS=1 $(BIN)/pytest -W default -p no:cacheprovider -p tools.
 
 .DEFAULT_GOAL = help
 .NOTPARALLEL:
-.PHONY: help setup lab test test-all test-unit test-notebooks test-browser test-gpu bench notebooks site slides check lint clean
+.PHONY: help setup lab bundle test test-all test-unit test-notebooks test-browser test-gpu bench notebooks site slides check lint clean
 
 help: ## list the targets
 	@echo "Simplex Lab:"
@@ -73,6 +74,9 @@ notebooks: setup ## rebuild the notebooks whose sources changed
 site: setup $(VENV)/.site ## build the static site in .build/site
 	@echo "Building the site"
 	@$(BIN)/python -m tools.site
+
+bundle: setup ## an offline bundle for a room without a network, in dist/ (BUNDLE_ARGS="--python 3.12 --platform macos-arm64")
+	@$(BIN)/python -m tools.bundle $(BUNDLE_ARGS)
 
 slides: setup $(VENV)/.site ## build a deck of slides for each chapter in .build/slides
 	@echo "Building the slides"

@@ -7,6 +7,7 @@ import argparse
 import hashlib
 import json
 import os
+import platform
 import re
 import shutil
 import subprocess
@@ -18,6 +19,7 @@ CANDIDATES = ("python3.12", "python3.11", "python3.13", "python3.14")
 FRESH_BYTES = 2.5e9
 CPU_INDEX = "https://download.pytorch.org/whl/cpu"
 ROOT = os.path.realpath(os.path.join(os.path.dirname(os.path.abspath(__file__)), os.pardir))
+WHEELS = os.path.join(ROOT, "wheels")
 QUIET_LAB = {"@jupyterlab/apputils-extension:notification": {"checkForUpdates": False, "fetchNews": "false"}}
 
 NO_NETWORK = (
@@ -56,6 +58,63 @@ def check_python(version, runs=runs):
     )
 
 
+def this_platform():
+    """'linux-x86_64', 'macos-arm64', 'windows-x86_64': how an offline bundle names what it is for."""
+    system = {"darwin": "macos", "win32": "windows"}.get(sys.platform, sys.platform)
+    machine = platform.machine().lower()
+    return system + "-" + {"amd64": "x86_64"}.get(machine, machine)
+
+
+def bundle():
+    """What tools/bundle.py wrote beside the wheels of an offline bundle; None in a clone, which has no wheels."""
+    try:
+        with open(os.path.join(WHEELS, "manifest.json"), encoding="utf-8") as f:
+            return json.load(f)
+    except FileNotFoundError:
+        return None
+    except ValueError:
+        raise SetupError(damaged("manifest.json")) from None
+
+
+def damaged(name):
+    return f"wheels/{name} is not as it was packed, or is missing: copy the bundle anew and unpack it again."
+
+
+def check_bundle(manifest, python, here, runs=runs):
+    """python: of the environment, '3.11'. here: this_platform()."""
+    wanted = "python" + manifest["python"]
+    if here != manifest["platform"]:
+        advice = "get the one for this machine, or connect and delete its folder wheels"
+    elif python == manifest["python"]:
+        return
+    elif runs(wanted):
+        advice = f"say make lab PYTHON={wanted} (without make: {wanted} tools/bootstrap.py --this-python)"
+    else:
+        advice = f"install Python {manifest['python']}, or get the bundle for Python {python}"
+    raise SetupError(
+        f"This bundle is for Python {manifest['python']} on {manifest['platform']}, here is Python {python} on {here}: {advice}."
+    )
+
+
+def check_wheels(manifest):
+    """Each wheel is there, as it was packed."""
+    for name, expected in sorted(manifest["wheels"].items()):
+        try:
+            found = sha256(os.path.join(WHEELS, name))
+        except FileNotFoundError:
+            found = None
+        if found != expected:
+            raise SetupError(damaged(name))
+
+
+def sha256(path):
+    digest = hashlib.sha256()
+    with open(path, "rb") as f:
+        for block in iter(lambda: f.read(1 << 20), b""):
+            digest.update(block)
+    return digest.hexdigest()
+
+
 def explain(output):
     """One paragraph for a pip run that failed, from what pip printed."""
     if re.search(DISK_FULL, output, re.I):
@@ -66,6 +125,11 @@ def explain(output):
             "again; behind a proxy set HTTPS_PROXY, with a mirror PIP_INDEX_URL. Only this set-up needs the network, the course does not."
         )
     missing = re.search(r"No matching distribution found for (\S+)", output)
+    if missing and bundle():
+        return (
+            f"The bundle has no build of {missing.group(1)} that this machine takes; on Linux it needs glibc 2.28 or newer, not "
+            "musl. Connect, delete the folder wheels and run the same command again."
+        )
     if missing:
         return (
             f"pip found no build of {missing.group(1)} for Python {dotted(sys.version_info[:2])} on this machine ({sys.platform}). The "
@@ -165,6 +229,8 @@ class Environment:
             raise SetupError(explain(output).replace("pip failed", "python -m venv failed"))
 
     def pip_install(self, *args):
+        if bundle():
+            args = ("--no-index", "--find-links", "wheels", *args)
         status, output = run([self.python, "-m", "pip", "install", "--disable-pip-version-check", "--no-input", *args])
         if status:
             raise SetupError(explain(output))
@@ -195,7 +261,7 @@ def notes():
             "Note: Triton exists for Linux only. Chapters 00-06 and 11-13 work here; 07-10 show their stored results. To run those too,\n"
             "use WSL (Windows), a Linux machine or Google Colab."
         )
-    elif not os.environ.get("TORCH_INDEX") and not shutil.which("nvidia-smi"):
+    elif not bundle() and not os.environ.get("TORCH_INDEX") and not shutil.which("nvidia-smi"):
         print(
             "Note: no NVIDIA GPU seen. If pip starts to fetch gigabytes of CUDA packages, stop it (Ctrl-C) and take PyTorch's CPU build:\n"
             f"make setup TORCH_INDEX={CPU_INDEX}"
@@ -208,17 +274,24 @@ def bootstrap(folder, this_python=False):
     if environment.ready() and not wrong_python:
         print(f"Environment is ready (Python {environment.version()}).")
         return
+    again = wrong_python or not environment.healthy()
+    manifest = bundle()
+    if manifest:
+        check_bundle(manifest, dotted(sys.version_info[:2]) if again else environment.version(), this_platform())
     check_python(sys.version_info)
     start = time.time()
-    print("Setting up the environment: about a minute with a fast network, later runs take no time.", flush=True)
+    how = "a minute or two from the folder wheels, without a network" if manifest else "about a minute with a fast network"
+    print(f"Setting up the environment: {how}, later runs take no time.", flush=True)
     notes()
     if os.path.exists(environment.stamp):
         os.remove(environment.stamp)
-    if wrong_python or not environment.healthy():
+    if manifest:
+        step("compare the wheels with their SHA-256", check_wheels, manifest)
+    if again:
         verb = "create it again" if environment.version() else "create it"
         step(f"{verb} with Python {dotted(sys.version_info[:2])}", environment.create)
     index = os.environ.get("TORCH_INDEX")
-    if index:
+    if index and not manifest:
         # --no-deps: that index carries old copies of torch's own dependencies; the lock brings the right ones.
         step(f"install {torch_pin()} from TORCH_INDEX", environment.pip_install, "--no-deps", "--index-url", index, torch_pin())
     step("install requirements.lock", environment.pip_install, "-r", "requirements.lock")

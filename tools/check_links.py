@@ -31,7 +31,8 @@ def tracked_files(root: Path) -> list[Path]:
     if listed.returncode == 0:
         paths = [root / name for name in listed.stdout.split("\0") if name]
     else:
-        paths = [path for path in root.rglob("*") if not any(part.startswith(".") for part in path.relative_to(root).parts)]
+        names = [path.relative_to(root).parts for path in root.rglob("*")]  # wheels: an unpacked bundle
+        paths = [root.joinpath(*parts) for parts in names if parts[0] != "wheels" and not any(part.startswith(".") for part in parts)]
     return sorted(path for path in paths if path.is_file())
 
 
