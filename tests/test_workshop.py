@@ -38,6 +38,18 @@ def test_what_is_written_by_hand_stays(tmp_path, monkeypatch):
     assert "03.2" in text
 
 
+@pytest.mark.parametrize("chapter", chapters())
+def test_the_notes_on_a_chapter_name_its_cells(chapter):
+    by_hand = (misconceptions.NOTES / f"{chapter}.md").read_text(encoding="utf-8").partition(misconceptions.BEGIN)[0]
+    assert re.findall(r"^## (.+)$", by_hand, re.M)[:5] == ["Time", "The one thing", "Ask", "Where people get stuck", "Cut"]
+    assert len(re.findall(r"\S*\w\S*", by_hand)) <= 350
+    under = headings(chapter)
+    for number, heading in re.findall(r'In\[(\d+)\](?: "([^"]+)")?', by_hand):
+        assert int(number) in under
+        assert heading in ("", under[int(number)]), (number, heading)
+    assert set(re.findall(r"\d\d\.\d", by_hand.partition("## The one")[0])) >= set(exercises(chapter)), "a time for each exercise"
+
+
 RUNBOOKS = sorted((ROOT / "workshop").glob("runbook_*.md"))
 
 
