@@ -1,5 +1,6 @@
 """What teachers get is of the course as it stands."""
 
+import ast
 import json
 import re
 import subprocess
@@ -109,10 +110,28 @@ def test_the_cells_of_a_runbook_are_where_it_says(path):
             assert re.match(r"none$|break$|lunch$|\d\d In\[\d+\], then", cells), cells
 
 
+def code(chapter):
+    (book,) = (ROOT / "chapters").glob(f"{chapter}_*.ipynb")
+    cells = json.loads(book.read_text(encoding="utf-8"))["cells"]
+    return dict(enumerate(("".join(c["source"]) for c in cells if c["cell_type"] == "code"), start=1))
+
+
+def names(source, kind):
+    return {node.id for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Name) and isinstance(node.ctx, kind)}
+
+
 @pytest.mark.parametrize("path", RUNBOOKS, ids=lambda p: p.stem)
-def test_what_a_runbook_cuts_is_in_the_row(path):
+def test_what_a_runbook_cuts_is_in_the_row_and_is_not_missed(path):
     for line in path.read_text(encoding="utf-8").splitlines():
         columns = re.split(r"\s*\|\s*", line)[1:-1]
-        if columns and re.match(r"\d+–\d+$", columns[0]) and (cut := re.search(r"In\[(\d+)\]", columns[-1])):
-            shown = [int(n) for n in re.findall(r"In\[(\d+)\]", columns[1])]
-            assert shown[0] <= int(cut[1]) <= shown[-1], line
+        if not columns or not re.match(r"\d+–\d+$", columns[0]):
+            continue
+        cut = [int(n) for n in re.findall(r"In\[(\d+)\]", columns[-1])]
+        shown = [int(n) for n in re.findall(r"In\[(\d+)\]", columns[1])]
+        assert all(shown[0] <= n <= shown[-1] for n in cut), line
+        if cut and "run it" not in columns[-1]:
+            cells = code(columns[1][:2])
+            lost = set().union(*(names(cells[n], ast.Store) for n in cut))
+            for n in range(cut[-1] + 1, shown[-1] + 1):
+                assert not lost & names(cells[n], ast.Load), (line, n, lost)
+                lost -= names(cells[n], ast.Store)

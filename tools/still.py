@@ -13,6 +13,7 @@ from nbformat import NotebookNode
 WIDGET = "application/vnd.jupyter.widget-view+json"
 IMAGE = "image/png"
 PREDICT = re.compile(r"Predict: (.+?)\n((?:  \( \) .*\n?)+)", re.DOTALL)
+NOBODY = " (You had not predicted anything.)"
 WIDE = re.compile(r'<div style="min-width: \d+em">')  # what JupyterLab needs; here code scrolls by itself
 
 
@@ -25,6 +26,8 @@ def still(notebook: NotebookNode) -> NotebookNode:
         for output in cell.outputs:
             data = output.get("data", {})
             data.pop(WIDGET, None)
+            if "text" in output:
+                output.text = output.text.replace(NOBODY, "")
             if "text/markdown" in data:
                 data["text/markdown"] = WIDE.sub("<div>", data["text/markdown"])
             if IMAGE in data:

@@ -113,8 +113,8 @@ for arm, config in arms.items():
 show_source(presets.chapter00)
 
 # %% [markdown]
-# Before you look: what can you score without looking at the tokens at all? Late positions have many pairs, so their label is almost
-# always 1. Early ones have few, so it is almost always 0.
+# Before you look: what can you score without looking at the tokens at all? Late positions have many pairs, so their label is mostly 1.
+# Early ones have few, so it is mostly 0.
 
 # %% tags=["slide"]
 guess = task.guess_accuracy()

@@ -291,7 +291,7 @@ for positions in (1, 2, 8):
 # %% [markdown] tags=["slide"]
 # ## Beside others
 #
-# Rates by the count of matrix products, 4 D a triple. Filled bars were timed here, hollow ones by their authors.
+# Rates by the count of matrix products, 4 D a triple. Filled bars were timed here, on an H200; hollow ones by their authors.
 
 # %% tags=["more"]
 neighbours = [r for r in records.read("published.csv") if r["name"] == "peak rate"]
@@ -299,7 +299,7 @@ show_figure(
     bench_plots.neighbours(recorded, neighbours),
     "Forward rates as bars, in TFLOP/s: "
     + ", ".join(f"{r['config']['kernel']} {r['value']:.0f}" for r in neighbours)
-    + ", this library about 540, cuDNN on pairs about 600; dashed lines at a matrix product's rate and the data sheet's.",
+    + ", this library about 550, cuDNN on pairs about 600; dashed lines at a matrix product's rate and the data sheet's.",
     caption="Records: results/kernel_bench.csv, question headline; results/published.csv, from arXiv:2507.02754 and PyTorch's blog on TLX.",
 )
 
@@ -315,7 +315,7 @@ for question in ("headline", "ladder"):
 # %% [markdown]
 # What to ask before you compare:
 #
-# - **Which FLOPs?** The blog counts what matrix units do, as here. The paper's 520 does not say; by the formula, 6 D a triple, our 536 would be 804.
+# - **Which FLOPs?** The blog counts what matrix units do, as here. The paper's 520 does not say; by the formula, 6 D a triple, our rates would be half as high again.
 # - **Which chip, at which power?** The same matrix product runs at different rates within one run, as printed above. Shares of it travel better than rates.
 # - **Which shape?** Published peaks are the best of several; the first positions of a short sequence see small windows and fill few tiles.
 # - **Is it right?** A rate without a check of its results is a rate of something else.
@@ -326,7 +326,7 @@ for question in ("headline", "ladder"):
 # %% [markdown] tags=["slide"]
 # ## What is left
 #
-# At S = 8192 the forward took 63.6 ms. By hand:
+# The forward at S = 8192, on the H200 of the last picture, and the same by hand:
 
 # %% tags=["more"]
 rates = bench_plots.values(

@@ -186,7 +186,7 @@ learning_explorer()
 # %% [markdown] tags=["slide"]
 # ## One comparison, live
 #
-# Function composition in small: four values of f and four of g in random order, then queries *x*. What is *g(f(x))*? Answering takes a triple: the query, a value of f and a value of g. Two layers of dot products can also do it in two hops. Equal parameters, two seeds each, one rate that nobody chose for either; about half a minute.
+# Function composition in small: four values of f and four of g in random order, then queries *x*. What is *g(f(x))*? Answering takes a triple: the query, a value of f and a value of g. Two layers of dot products can also do it in two hops. Equal parameters, two seeds each, one rate that nobody chose for either; about half a minute. Another machine rounds otherwise, and may move a run by an evaluation or two.
 
 # %% tags=["more"]
 task = FunctionComposition(4, 4)
@@ -280,8 +280,8 @@ drowned = predict(
     "both",
 )
 
-# %% [markdown]
 # %%
+print("If the guess is right:")
 drowned.reveal("embedding of 0.02 with residuals of 0.02")
 
 # %% [markdown]
