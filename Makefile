@@ -26,10 +26,10 @@ setup: ## make the environment in .venv, or do nothing if it is ready
 	@command -v "$${PYTHON:-python3}" >/dev/null || { echo "There is no $${PYTHON:-python3} here. Install Python 3.11 or newer, or say which to use: make lab PYTHON=python3.12"; exit 1; }
 	@"$${PYTHON:-python3}" tools/bootstrap.py $${PYTHON:+--this-python} $(VENV)
 
-lab: setup ## open JupyterLab at chapter 00
+lab: setup ## open JupyterLab at chapter 00; its terminals find simplex-lab
 	@echo "Opening JupyterLab at chapter 00. Ctrl-C here stops it."
 	@if [ "$$(id -u)" = 0 ]; then root=--allow-root; else root=; fi; \
-	exec $(BIN)/jupyter-lab chapters/00_start_here.ipynb $$root $(LAB_ARGS)
+	PATH="$(CURDIR)/$(BIN):$$PATH" exec $(BIN)/jupyter-lab chapters/00_start_here.ipynb $$root $(LAB_ARGS)
 
 test: lint check test-unit test-notebooks test-browser ## everything CI runs
 	@echo "All tests passed."

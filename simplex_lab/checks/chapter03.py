@@ -190,6 +190,18 @@ EXERCISES = (
                 "when is a joint distribution the product of two others?",
             ),
             Mistake(
+                "one-after-the-other",
+                lambda logits: logits.softmax(-1).softmax(-2),
+                "you took a softmax over k and then one over j of its result: the second takes weights for logits, and the joint softmax is one softmax",
+                "what do the weights of one query sum to after the second?",
+            ),
+            Mistake(
+                "one-for-all-queries",
+                lambda logits: logits.flatten().softmax(0).view_as(logits),
+                "all queries share one softmax: each query i needs weights of its own, over its pairs (j, k)",
+                "what do the weights of query 0 sum to, and what should they?",
+            ),
+            Mistake(
                 "softmax-over-queries",
                 lambda logits: logits.softmax(0),
                 "the softmax runs over the queries i: each query needs its own weights",
