@@ -272,6 +272,7 @@ def _kernel(id, entry, title, objective, returns, answer, mistakes, hints, quest
         writes="out",
         kernel=True,
         layout="contiguous",
+        floor=0.05,  # dP - delta: a row of one heavy pair has a gradient of nearly 0, and dP of the size of 1
         hand=HAND,
         cases=lambda gen: [_sequence(gen, *s) for s in SIZES],
         large=lambda gen: _sequence(gen, 192, 16, 48),

@@ -215,7 +215,7 @@ class Climb:
 
         Large logits and differences that nearly cancel magnify rounding, whoever computes them.
         """
-        size = self.exercise.tolerance * max(expected.abs().max().item(), 1e-3)
+        size = self.exercise.tolerance * max(expected.abs().max().item(), self.exercise.floor)
         if not any(isinstance(v, torch.Tensor) and v.is_floating_point() for v in case.args.values()):
             return size
         plain = torch.as_tensor(self.exercise.answer(**case.args)).detach().cpu().double()

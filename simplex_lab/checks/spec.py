@@ -65,7 +65,8 @@ class Exercise:
     properties: tuple[Callable, ...] = ()
     axes: str = ""  # names of the output's axes, for example "i j k"
     writes: str | None = None
-    tolerance: float = 2e-5
+    tolerance: float = 2e-5  # of the output's size
+    floor: float = 1e-3  # a smaller output counts as this large: where numbers of the inputs' size cancel, their rounding stays
     verified: str = "CPU"
     kernel: bool = False  # the function launches a Triton kernel of the learner's
     layout: str = "any"  # strides that inputs may have: "any", "rows" (channels contiguous) or "contiguous"
