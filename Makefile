@@ -35,7 +35,7 @@ test: lint check test-unit test-notebooks test-browser ## everything CI runs
 	@echo "All tests passed."
 
 test-all: test ## and what takes long: the bundle, nbgrader, 200 submissions
-	@$(BIN)/pytest tests -m slow
+	@REQUIRE_NBGRADER=1 $(BIN)/pytest tests -m slow
 	@SIMPLEX_LAB_SUBMISSIONS=200 $(BIN)/pytest tests/test_grading.py -k submissions
 
 test-unit: setup ## unit tests, and the wrong answers that every check must reject
