@@ -153,7 +153,8 @@ def _sweep(args) -> int:
     from simplex_lab import experiments, records, sweep
 
     folder = Path(args.folder or records.ROOT / "work" / "sweeps" / args.experiment)
-    os.environ["SIMPLEX_LAB_COMMAND"] = f"simplex-lab sweep --experiment {args.experiment} --device {args.device}"
+    at_a_time = f" --jobs {args.jobs}" if args.jobs > 1 else ""  # fleets that share a GPU slow each other down: a reader must know
+    os.environ["SIMPLEX_LAB_COMMAND"] = f"simplex-lab sweep --experiment {args.experiment} --device {args.device}{at_a_time}"
     try:
         cells = experiments.cells(args.experiment, args.task)
         if args.cluster:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from math import isinf
+from math import isinf, isnan, nan
 from statistics import median
 
 from simplex_lab import experiments, records
@@ -21,8 +21,8 @@ class Verdict:
 
     Where dot-product arms tied there, ``theirs`` is the one that needs the fewest tokens here: luck then counts for them.
 
-    ``tokens`` is ours over theirs until the target; ``flops`` and ``seconds`` are the same ratio with a token at its price. ``ends`` are
-    the median values at the end of the runs: accuracies, for code held-out losses.
+    ``tokens`` is ours over theirs until the target; ``flops`` and ``seconds`` are the same ratio with a token at its price. ``seconds`` is
+    NaN where the two were not timed alike. ``ends`` are the median values at the end of the runs: accuracies, for code held-out losses.
     """
 
     task: str
@@ -98,21 +98,26 @@ def compared(task: str, ours: str, theirs: tuple[str, ...], rows: list[Mapping],
             complete.append((runs, last))
     if not complete:
         return None
-    rows, last = complete[0]
+    coarse, (rows, last) = rows, complete[0]
     arms = ours, min(theirs, key=lambda arm: median(needed(rows, task, arm)[arm]))
     tokens = needed(rows, task, arms[1])
-    seconds = per_seed(rows, task, "training time")
-    asked = experiments.TASKS[task]
-    whole = asked.steps * experiments.batch(asked.task) * asked.task.n
-    price, time = (
-        [f(arm) for arm in arms]
-        for f in (
-            lambda arm: flops_per_token(experiments.run(task, experiments.ARMS[arm], 1e-3, 0).model),
-            lambda arm: median(seconds[arm]) / whole,
-        )
-    )
+    price = [flops_per_token(experiments.run(task, experiments.ARMS[arm], 1e-3, 0).model) for arm in arms]
+    time = next((t for t in (timed(runs, task, arms) for runs in (coarse, fine)) if t), [nan, nan])
     r = ratio(*(tokens[arm] for arm in arms))
     return Verdict(task, *arms, r, r.value * price[0] / price[1], r.value * time[0] / time[1], tuple(median(last[arm]) for arm in arms))
+
+
+def timed(rows: Iterable[Mapping], task: str, arms: Sequence[str]) -> list[float] | None:
+    """Median seconds of a run of each arm; None unless all were run on one kind of GPU by one version of the code, one fleet at a time.
+
+    Fleets that share a GPU slow each other down, by how much depends on which ones meet. What was recorded before 2026-11-27 does not say
+    whether any did.
+    """
+    runs = [r for r in rows if r["config"]["task"] == task and r["metric"] == "training time" and r["config"]["arm"] in arms]
+    if any("--jobs" in r["command"] for r in runs) or len({(r["device"], r["commit"]) for r in runs}) != 1:
+        return None
+    seconds = per_seed(runs, task, "training time")
+    return [median(seconds[arm]) for arm in arms] if len(seconds) == len(set(arms)) else None
 
 
 def short(arm: str) -> str:
@@ -134,5 +139,6 @@ def as_text(verdicts: Mapping[str, Verdict | None]) -> str:
             continue
         high = "inf" if isinf(v.tokens.high) else f"{v.tokens.high:.2f}"
         between = f"{v.tokens.low:.2f} to {high}"
-        lines.append(f"{task:19s} {v.tokens.value:6.2f}  {between:13s} {v.flops:5.2f}  {v.seconds:7.2f}  {v.word}")
+        seconds = "-" if isnan(v.seconds) else f"{v.seconds:.2f}"
+        lines.append(f"{task:19s} {v.tokens.value:6.2f}  {between:13s} {v.flops:5.2f}  {seconds:>7s}  {v.word}")
     return "\n".join(lines)

@@ -68,7 +68,7 @@ def test_every_slide_fits(chapter, decks, page):
             wrong.append((n, found))
         assert found["text"], f"slide {n} is empty"
         page.evaluate("Reveal.next()")
-    assert wrong == []
+    assert wrong == [], "\n".join(f"slide {n}: {found}" for n, found in wrong)
     assert count >= 8
     assert page.locator("aside.notes").count() >= count // 2, "the speaker has little to say"
     assert page.problems == []

@@ -1,12 +1,13 @@
 """Where a layer stands and what gives its gain back: the records are read by the rules of the plan, figures show every seed."""
 
 from math import inf
+from statistics import median
 
 import pytest
 from matplotlib import pyplot as plt
 
 from simplex_lab import efficiency_plots, experiments, scaling, scaling_plots, standing
-from simplex_lab.efficiency import Ratio
+from simplex_lab.efficiency import Ratio, ratio
 from simplex_lab.experiments import SEEDS
 
 TOP, BOTTOM = "top of 4", standing.BOTTOM
@@ -108,3 +109,50 @@ def test_every_place_and_remedy_of_the_plan_can_be_read():
     assert list(standing.places(some)["functions"]) == list(experiments.PLACES)
     some = [r for arm in experiments.REMEDIES for r in rows("relations", arm, [1] * 5)]
     assert list(standing.remedies(some)["relations"]) == list(experiments.REMEDIES)
+
+
+# What chapter 12 says in words about the recorded runs
+
+
+@pytest.fixture(scope="module")
+def recorded():
+    large, small = (standing.places(standing.recorded(name)) for name in ("places", "places_small"))
+    return large, small, standing.given_back(standing.remedies(standing.recorded("remedies")), large, small)
+
+
+@pytest.mark.parametrize("task", experiments.PLACED)
+def test_with_large_embeddings_the_place_hardly_matters_and_with_small_ones_it_decides(recorded, task):
+    large, small, _ = recorded
+    middle = [{place: median(tokens) for place, tokens in by[task].items()} for by in (large, small)]
+    places = [place for place in experiments.PLACES if not place.startswith("dot")]
+    assert all(0.8 < middle[0][place] / middle[0][BOTTOM] < 1.25 for place in places)
+    for last in (TOP, "every 4th of 8, last of each four"):
+        assert 0.8 < middle[1][last] / middle[1]["dot product, 4 layers"] < 1.25
+    for first in (BOTTOM, "every 4th of 8 from the bottom"):
+        assert middle[1][first] < 0.65 * middle[1]["dot product, 4 layers"]
+
+
+def test_eight_layers_learn_match3_from_the_bottom_with_either_embedding(recorded):
+    for by in recorded[:2]:
+        assert ratio(by["Match3"]["every 4th of 8 from the bottom"], by["Match3"]["dot product, 8 layers"]).high <= 0.5
+
+
+def test_what_gives_the_gain_back_is_what_makes_tokens_large_beside_layers(recorded):
+    for task, found in recorded[2].items():
+        helped = {remedy for remedy, r in found.items() if r.low < standing.GIVEN_BACK}
+        some = {"residuals of a quarter"} if task == "relations" else set()  # a little, said the plan
+        assert helped == {"embedding of one", "residuals of 0.02", "residuals of 0.02, positions of 0.0004"} | some
+
+
+def test_the_predictions_for_eight_layers_held(recorded):
+    f = recorded[1]["functions"]
+    last, first, dots = (f[arm] for arm in ("every 4th of 8, last of each four", "every 4th of 8 from the bottom", "dot product, 8 layers"))
+    assert 2.5e6 < median(last) < 9.8e6
+    assert 0.8 < ratio(last, dots).value < 1.25
+    assert ratio(first, dots).value <= 0.5
+
+
+def test_on_functions_the_start_makes_a_win_or_a_tie(recorded):
+    of = [ratio(by["functions"][BOTTOM], by["functions"]["dot product, 4 layers"]) for by in recorded[:2]]
+    assert of[0].verdict() == "ties"
+    assert of[1].value < 0.25

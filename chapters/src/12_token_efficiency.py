@@ -4,7 +4,7 @@
 # After this chapter you can
 #
 # - measure how many tokens a model needs, and put an interval on a ratio of two,
-# - name four ways in which such a comparison goes wrong, and show each on recorded runs,
+# - name five ways in which such a comparison goes wrong, and show each on recorded runs,
 # - say where triples win, where they tie, what they cost, and what nobody has shown.
 
 # %%
@@ -13,7 +13,15 @@ from statistics import mean, median
 
 import torch
 
-from simplex_lab import efficiency, efficiency_plots, experiments, plots, records, verdicts
+from simplex_lab import (
+    efficiency,
+    efficiency_plots,
+    experiments,
+    plots,
+    records,
+    standing,
+    verdicts,
+)
 from simplex_lab.explorers import learning_explorer
 from simplex_lab.model import ModelConfig, flops_per_token, match_parameters, parameter_count
 from simplex_lab.quiz import predict, quiz
@@ -26,7 +34,7 @@ plots.style()
 # %% [markdown] tags=["slide"]
 # ## One picture
 #
-# Eleven tasks, planned before these runs, after a few probes. For each the tokens that a model with 2-simplicial layers needed to reach 97% of right answers, over those that the best model of dot products needed: equal parameters, five seeds, intervals of 95%. Left of the line triples need fewer. Match and sums you know; *relations* and *functions* ask for two steps in a row, *one hop* for one of them; *code* is Python source, byte by byte.
+# Eleven tasks, planned before these runs, after a few probes. For each the tokens that a model with 2-simplicial layers needed to reach 97% of right answers, over those that the best model of dot products needed: equal parameters, five seeds, intervals of 95%. Left of the line triples need fewer. Match, sums and parity you know; *relations* and *functions* ask for two steps in a row, *one hop* for one of them; *code* is Python source, byte by byte.
 
 # %% tags=["more"]
 table = verdicts.table()
@@ -163,17 +171,17 @@ for arm, layers in experiments.ARMS.items():
 # Perhaps an arm is simply the better learner, triples or not. Each task has a control that pairs decide: Match2, a sum of two, one hop instead of two. If the *same two* models differ there by as much, triples are not the reason.
 
 # %% tags=["more"]
-for task in ("Match3", "relations", "functions"):
-    v, control = table[task], verdicts.of_the_task(task, *verdicts.recorded())
-    print(f"{v.ours} over {v.theirs}")
-    for c in (v, control):
-        low, high = c.tokens.low, c.tokens.high
-        print(f"  {c.task:19s} {c.tokens.value:.2f}, from {low:.2f} to {high:.2f}  {c.word}")
+for task in experiments.TASKS:
+    if control := verdicts.of_the_task(task, *verdicts.recorded()):
+        for c in (table[task], control):
+            low, high = c.tokens.low, c.tokens.high
+            told = f"{c.task:19s}{c.tokens.value:.2f} ({low:.2f} to {high:.2f}) {c.word}"
+            print(f"{told:45s}", end="\n" if c is control else "| ")
 
 # %% [markdown]
-# On functions the control speaks for triples: the arm that gains there takes *more* tokens over one hop. On Match3 it is undecided. A control is learned at once; evaluated every 50 steps, both arms need one or two evaluations, and a ratio can only be 0.5, 1 or 2. "0.5, from 0.5 to 1" may be four layers being slow to start. The finer runs of these pairs are still to come.
+# With the same two models no control is won. On functions it even speaks for triples: the arm that gains there takes *twice* the tokens over one hop. So the gains on Match3, parity and functions are not those of an arm that learns everything faster.
 #
-# The first picture has for each control its *own* best arms, as planned. There no control is won.
+# The first picture has for each control its *own* best arms, as planned. We had expected ties. Four of five are lost, by a quarter to two thirds: where pairs are enough, triples cost tokens.
 
 # %% [markdown] tags=["slide"]
 # ## All curves
@@ -230,7 +238,24 @@ likely.reveal(likely.options[at])
 print(verdicts.as_text(table))
 
 # %% [markdown]
-# What to make of it. On Match3 triples need a third of the tokens, on functions two thirds; on relations they gain nothing, though two hops are a triple, too. We had expected a quarter on Match3 and on relations, and controls that tie. Earlier probes, with equal *widths*, had seen a quarter or less on Match3 and about half on relations, the latter with one seed. With equal parameters and for each arm a rate of its own, this much of it is left.
+# A dash: the two arms were not timed alike, other runs shared their GPU.
+#
+# What to make of it. On Match3 triples need a third of the tokens, on parity and functions less than two thirds. On relations and on a sum of three they gain nothing, though both have triples in them. We had expected a quarter on Match3 and on relations. Earlier probes had seen that, on Match3, and about half on relations, the latter with one seed: with equal *widths*, and one rate for all.
+
+# %% [markdown]
+# A rule fixed beforehand keeps you from picking what you like. It does not keep you from luck. Two lines of the table owe something to it. On the three choosing seeds of parity, dot products of two layers were a little ahead of four. And over one hop of relations all five arms tied there; then, says the rule, the 2-simplicial arm of fewer layers stands. The same two tasks with other arms, in hindsight:
+
+# %%
+ours, theirs = "2-simplicial, every 4th layer", "dot product, 4 layers"
+for task in ("parity of five", "relations, one hop"):
+    ruled, other = table[task], verdicts.compared(task, ours, (theirs,), *verdicts.recorded()[1:])
+    for name, v in (("by the rule", ruled), ("in hindsight", other)):
+        low, high = v.tokens.low, v.tokens.high
+        print(f"{task:18s} {name:12s} {v.tokens.value:.2f}, from {low:.2f} to {high:.2f}")
+        print(f"    {v.ours} over {v.theirs}")
+
+# %% [markdown]
+# Believe the 0.77 on parity, and no loss over one hop. We do not change the table: whoever changes rules after looking will sooner or later change them in one direction.
 
 # %% [markdown] tags=["slide"]
 # ## Where does the layer stand?
@@ -312,12 +337,118 @@ show_figure(
 # %% [markdown]
 # Positions it is. As large as tokens they cost most of the gain, and weights that start small do no harm once positions are smaller still. Where positions are small, but tokens are small beside what layers add, most of the gain is gone, too.
 #
-# What stands now: above other layers, tokens must be large beside positions *and* beside what the layers below add. An embedding of 0.02 with positions of 0.02, as in our probe, spoils the first, and layers of the usual size the second. Whether that holds for four and eight layers, and on tasks that were not used to find it, is for runs that are planned and not recorded yet.
+# What stands now: above other layers, tokens must be large beside positions *and* beside what the layers below add. An embedding of 0.02 with positions of 0.02, as in our probe, spoils the first, and layers of the usual size the second. Does that hold for four and eight layers, and on a task that was not used to find it?
+
+# %% [markdown] tags=["slide"]
+# ## Four layers, eight layers, three tasks
+#
+# One layer of four is 2-simplicial, at each place in turn; or every 4th of eight, from the bottom, or as the last of each four. Five seeds, for each model a rate of its own, budgets as in the first picture. Filled marks start with an embedding of 1, open ones with 0.02.
+
+# %% tags=["more"]
+place = predict(
+    "Match3, four layers, embedding of 1. At the top the 2-simplicial layer needs, in units of the bottom's tokens,",
+    "about 1",
+    "about 2",
+    "more than 3",
+)
+
+# %% tags=["slide"]
+large, small = (standing.places(standing.recorded(n)) for n in ("places", "places_small"))
+of_task = {t: experiments.TASKS[t] for t in large}
+show_figure(
+    efficiency_plots.standing(
+        large, small, {t: a.steps * 256 * a.task.n for t, a in of_task.items()}
+    ),
+    "Tokens to 97% for eight models, three tasks and two embeddings. Filled marks: all places alike. Open marks: the layer at the "
+    "bottom needs as few, nearly all other places as many as dot products.",
+    caption="results/places.csv, places_small.csv; evaluated every 50 steps",
+)
+middle = [{t: {a: median(n) for a, n in d.items()} for t, d in e.items()} for e in (large, small)]
+times = middle[0]["Match3"]["top of 4"] / middle[0]["Match3"]["bottom of 4"]
+place.reveal(place.options[0 if times < 1.5 else 1 if times < 3 else 2])
+
+# %% [markdown]
+# With an embedding of 1 the place hardly matters. With 0.02 it is everything: at the bottom the layer keeps its gain, and one place higher it loses most of it. At the top, and as the last of each four, it learns no faster than dot products.
+#
+# So an 8-layer model with every 4th layer 2-simplicial does learn Match3, in a third to a half of the tokens of dot products: from the bottom with either embedding, otherwise with a large one. The paper says "every fourth layer". Where the first one stands, and how embeddings start, it does not say.
+
+# %% [markdown] tags=["slide"]
+# ## What gives it back
+#
+# Take the worst case, the top of four with an embedding of 0.02. Change one thing at a time. Five seeds at each of four rates; each remedy is shown at its best. (Best on these very seeds: that flatters every remedy a little.) It *gives the gain back*, says the plan, if its interval reaches below 1.5 times what the layer at the bottom needs.
+
+# %% tags=["more"]
+rest = predict(
+    "A norm of queries and keys, a value bias of one, a skip from the embeddings. How many of them give the gain back?",
+    "none",
+    "one",
+    "two or all",
+)
+
+# %% tags=["slide"]
+back = standing.given_back(standing.remedies(standing.recorded("remedies")), large, small)
+show_figure(
+    efficiency_plots.remedies(back, standing.GIVEN_BACK),
+    "Ratio of tokens to those of the bottom layer for ten remedies on Match3 and relations. An embedding of one and residuals of 0.02 "
+    "give the gain back on both; norms, value bias, skip and small positions on neither.",
+    caption="results/remedies.csv; the bottom layer: places.csv, places_small.csv",
+)
+tried = ("norm of queries and keys", "value bias of one", "skip from the embeddings")
+helped = sum(all(back[t][r].low < standing.GIVEN_BACK for t in back) for r in tried)
+rest.reveal(rest.options[min(helped, 2)])
+
+# %% [markdown]
+# Size it is, and not the usual tricks. (The skip adds the embeddings once more; small as they are, that changes nothing.)
+#
+# We were wrong again, in part. After the probes we had written: residuals of 0.02 alone are not enough, positions of 0.0004 alone are not enough, both together are. The second and the third came out. The first did not: in four layers, with more tokens and a rate of its own, small residuals alone give the gain back. So layers drown tokens, and positions do the rest: with both small the top needs *fewer* tokens than the bottom.
+
+# %% [markdown] tags=["slide"]
+# ## The test
+#
+# An explanation that was fitted to what it explains is worth little. This one comes from two and four layers, Match3 and relations. Before the reported runs of eight layers on *functions* were made, the plan had three numbers for an embedding of 0.02:
+
+# %% tags=["more"]
+f = small["functions"]
+last, first = f["every 4th of 8, last of each four"], f["every 4th of 8 from the bottom"]
+print(f"last of each four, million tokens: 2.5 to 9.8 predicted, {median(last) / 1e6:.1f} found")
+for name, arm, said in (("last", last, "0.80 to 1.25"), ("from the bottom", first, "at most 0.50")):
+    r = efficiency.ratio(arm, f["dot product, 8 layers"])
+    print(
+        f"{name}, over dot product, 8 layers: {said} predicted, {r.value:.2f} ({r.low:.2f} to {r.high:.2f}) found"
+    )
+
+# %% [markdown]
+# All three held. The first is easy to pass, since a run ends at 9.2 million; the other two are not. (Runs that choose the rates had been made before, and were not looked at for eight layers. You have only our word for that.)
+
+# %% [markdown] tags=["slide"]
+# ## Fifth trap: whose start?
+#
+# Look at functions once more. With an embedding of 0.02 the layer at the bottom needs a quarter of the tokens of dot products. A paper could be written about that.
+
+# %% tags=["more"]
+start = predict(
+    "The same two models, both with an embedding of 1. The ratio is about",
+    "a quarter",
+    "a half",
+    "1",
+)
+
+# %%
+for task in large:
+    both = [(e[task]["bottom of 4"], e[task]["dot product, 4 layers"]) for e in (small, large)]
+    best = [min(arm, key=median) for arm in zip(*both, strict=True)]
+    told = [efficiency.ratio(*pair).value for pair in (*both, best)]
+    print(f"{task:10s} 0.02: {told[0]:.2f}   1: {told[1]:.2f}   each at its better: {told[2]:.2f}")
+    if task == "functions":
+        start.reveal(start.options[0 if told[1] < 0.4 else 1 if told[1] < 0.7 else 2])
+
+# %% [markdown]
+# A win by a factor of four, or a tie, and nothing differs but how two tables of random numbers start. Small embeddings cost dot products nearly three times the tokens on functions, and cost the layer at the bottom none: there it needs even fewer. Give each arm the start that suits it, as you give it a rate. (All of the first picture started at 1.)
 
 # %% [markdown] tags=["slide"]
 # ## What has not been shown
 #
-# These are small models on tasks that were built to hold triples or to hold none. Nothing here says what a language model would do. An earlier probe with two seeds saw a tie on bytes of Python. And one group that trained 330 million parameters found exact windowed 2-simplicial layers the worst of its arms on web text, at equal FLOPs ([arXiv:2608.09307](https://arxiv.org/abs/2608.09307)).
+# These are small models on tasks that were built to hold triples or to hold none, with sequences shorter than 33. Nothing here says what a language model would do. Code is planned and not run yet; an earlier probe with two seeds saw a tie on bytes of Python. And one group that trained 330 million parameters found exact windowed 2-simplicial layers the worst of its arms on web text, at equal FLOPs ([arXiv:2608.09307](https://arxiv.org/abs/2608.09307)).
 
 # %% [markdown]
 # ## Quiz
@@ -329,9 +460,10 @@ quiz("12")
 # ## Take with you
 #
 # - Tokens to a target, infinity for never, medians over seeds, and an interval for the ratio.
-# - Each arm its own rate, chosen on other seeds. The best rival, not the nearest. A control.
+# - Each arm its own rate, chosen on other seeds, and its own start. The best rival, not the nearest. A control.
 # - Say what is equal, and give the price of a token beside their number.
-# - A task with triples in it is not yet a task on which triples win.
+# - A task with triples in it is not yet a task on which triples win. Where pairs are enough, they lose.
+# - With small embeddings a 2-simplicial layer belongs at the bottom; with large ones it may stand anywhere.
 #
 # **Now do:** `simplex-lab start 12` copies [exercise 12](../exercises/12_token_efficiency.ipynb) to your `work/` folder.
 #
