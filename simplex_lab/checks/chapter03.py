@@ -172,6 +172,20 @@ EXERCISES = (
         question="what does weights[0].sum() give, and what weights[0].sum(-1)?",
         mistakes=(
             Mistake(
+                "tuple-of-axes",
+                lambda logits: logits.softmax((1, 2)),
+                "torch's softmax runs over one axis, and the pair (j, k) is two: make it one axis first",
+                "which shape has one axis for all pairs of a query, and how do you come back from it?",
+                raises=r"TypeError: softmax\(\).*must be int",
+            ),
+            Mistake(
+                "max-of-two-axes",
+                lambda logits: logits.max((1, 2)),
+                "torch's `max` takes one axis; `amax` takes several",
+                "with `amax` over (1, 2), what must its shape be so that it lines up with the query?",
+                raises=r"TypeError: max\(\).*(must be int|invalid combination)",
+            ),
+            Mistake(
                 "softmax-over-k",
                 lambda logits: logits.softmax(-1),
                 "you normalised over k for each j; the softmax is joint over (j, k)",
@@ -196,6 +210,18 @@ EXERCISES = (
                 "what do the weights of one query sum to after the second?",
             ),
             Mistake(
+                "j-then-k",
+                lambda logits: logits.softmax(-2).softmax(-1),
+                "you took a softmax over j and then one over k of its result: the second takes weights for logits, and the joint softmax is one softmax",
+                "what do the weights of one query sum to after the second?",
+            ),
+            Mistake(
+                "equal-shares",
+                lambda logits: (P := logits.softmax(-1)) / P.sum((1, 2), keepdim=True),
+                "you normalised over k for each j and divided by the sum afterwards: each j keeps an equal share, whatever its logits",
+                "raise all logits of one j by 5: do its weights grow?",
+            ),
+            Mistake(
                 "one-for-all-queries",
                 lambda logits: logits.flatten().softmax(0).view_as(logits),
                 "all queries share one softmax: each query i needs weights of its own, over its pairs (j, k)",
@@ -212,6 +238,30 @@ EXERCISES = (
                 lambda logits: (e := (logits - logits.amax(-1, keepdim=True)).exp()) / e.sum((1, 2), keepdim=True),
                 "you subtracted the maximum of each row j instead of one maximum for the whole plane: the rows no longer compare",
                 "over which axes must the maximum run, so that one number is subtracted from all pairs of a query?",
+            ),
+            Mistake(
+                "maximum-over-j",
+                lambda logits: (e := (logits - logits.amax(-2, keepdim=True)).exp()) / e.sum((1, 2), keepdim=True),
+                "you subtracted the maximum of each column k instead of one maximum for the whole plane: the columns no longer compare",
+                "over which axes must the maximum run, so that one number is subtracted from all pairs of a query?",
+            ),
+            Mistake(
+                "one-maximum-for-all",
+                lambda logits: (e := (logits - logits.max()).exp()) / e.sum((1, 2), keepdim=True),
+                "you subtracted one maximum for all queries: where a query's own logits lie far below it, all exponentials are 0, and 0 / 0 is nan",
+                "which logits share a denominator, and so a maximum?",
+            ),
+            Mistake(
+                "sum-without-keepdim",
+                lambda logits: (e := logits.exp()) / e.sum((1, 2)),
+                "the sums have the shape [S] and line up with the last axis, k: weight (i, j, k) is divided by the sum of query k",
+                "which shape must the sums have, so that they line up with i?",
+            ),
+            Mistake(
+                "nothing-kept",
+                lambda logits: (e := (logits - logits.amax((1, 2))).exp()) / e.sum((1, 2)),
+                "maximum and sum have the shape [S] and line up with the last axis, k: weight (i, j, k) uses those of query k",
+                "which shape must they have, so that they line up with i?",
             ),
             Mistake(
                 "overflow",
@@ -259,8 +309,32 @@ EXERCISES = (
             Mistake(
                 "product-of-sums",
                 lambda weights, v1, v2: torch.einsum("ijk,jd->id", weights, v1) * torch.einsum("ijk,kd->id", weights, v2),
-                "you summed first and multiplied afterwards: that forgets which j went with which k",
+                "you averaged v1 and v2, each alone, and multiplied the averages: that forgets which j went with which k. Multiply first, average then",
                 "is the mean of a product the product of the means?",
+            ),
+            Mistake(
+                "product-of-matmuls",
+                lambda weights, v1, v2: (weights @ v1) * (weights @ v2),
+                "`weights @ v` averages over k and leaves j, for v1 as for v2: you multiplied two averages. Wanted is the average of products v1_j * v2_k",
+                "`weights @ v2` has the axes i, j, d: what has v1 to do on its axis j?",
+            ),
+            Mistake(
+                "product-of-matmuls-summed",
+                lambda weights, v1, v2: ((weights @ v1) * (weights @ v2)).sum(1),
+                "`weights @ v` averages over k, for v1 as for v2: you multiplied two averages, so that each weight comes in twice, and v1 never meets j",
+                "`weights @ v2` has the axes i, j, d: what has v1 to do on its axis j?",
+            ),
+            Mistake(
+                "same-token",
+                lambda weights, v1, v2: weights @ (v1 * v2),
+                "`v1 * v2` multiplies the two values of one token; a pair takes v1 from token j and v2 from token k",
+                "how many pairs are there, and how many rows has `v1 * v2`?",
+            ),
+            Mistake(
+                "same-token-summed",
+                lambda weights, v1, v2: weights.sum(2) @ (v1 * v2),
+                "`v1 * v2` multiplies the two values of one token, j; a pair takes v1 from token j and v2 from token k",
+                "how many pairs are there, and how many rows has `v1 * v2`?",
             ),
             Mistake(
                 "one-value-only",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
@@ -14,10 +16,14 @@ from simplex_lab.checks.spec import Case, Exercise, Mistake
 
 SEED = 20250702
 ROUNDING = 4  # times the rounding error of plain PyTorch that another order of sums may have
+MIXED = r"expected scalar type|expected .* the same dtype|result type .* can't be cast"  # torch on two types that meet
 UNDEFINED = (float("nan"), 1e30, -1e30)  # what lanes may hold that a kernel leaves undefined
+NEW_TYPE = "which line makes a tensor without `dtype=`, or converts one? `torch.zeros_like(x)` takes over the type of x"
 # what to try when the card's own example is right
 BEYOND_THE_CARD = {
     "random": "the card's example comes out right and {case} does not: what is there in it that the card does not have?",
+    "finite": "in {case}, which step makes the first number that is not finite? inf - inf, 0 / 0, or the exponential of a large number?",
+    "large logits": "smaller logits come out right: which exponential becomes inf, or which sum of exponentials 0?",
     "strided": "the same numbers, contiguous in memory, come out right: which of your steps assumes how they lie?",
 }
 
@@ -112,8 +118,16 @@ class Climb:
 
     def admit(self, rung: str, case: Case, outcome: Outcome, expected: torch.Tensor) -> torch.Tensor:
         """Attempted, runs, and returns the right kind of thing: the rungs before any number is looked at."""
+        dtype = next((a.dtype for a in case.args.values() if isinstance(a, torch.Tensor) and a.is_floating_point()), None)
         if outcome.trouble == "not-attempted":
             self.give_up("attempted", case, outcome.trouble, outcome.says, "")
+        if outcome.trouble == "raised":
+            for mistake in self.exercise.mistakes:
+                if mistake.raises and re.match(mistake.raises, outcome.says):
+                    self.give_up("runs", case, mistake.name, f"{outcome.says}. {mistake.says}", mistake.asks)
+            if re.search(MIXED, outcome.says) and not self.exercise.kernel:
+                says = f"{outcome.says}. Two tensors of different types meet: the inputs are {dtype}"
+                self.give_up("runs", case, "mixed-types", says, NEW_TYPE)
         if outcome.trouble:
             asks = f"run your function by hand on {'the example of the card' if rung == 'hand' else case.label}: what happens?"
             self.give_up("runs", case, outcome.trouble, outcome.says, asks)
@@ -137,10 +151,12 @@ class Climb:
             if sorted(value.shape) == sorted(expected.shape):
                 asks = "the sizes are right and the order is not: which two axes trade places?"
             self.give_up("returns", case, "wrong-shape", says, asks, of=value)
-        dtype = next((a.dtype for a in case.args.values() if isinstance(a, torch.Tensor) and a.is_floating_point()), value.dtype)
+        dtype = dtype or value.dtype
         if value.dtype != dtype and expected.dim():
             says = f"dtype {value.dtype}, expected {dtype}, that of the inputs"
-            self.give_up("returns", case, "wrong-dtype", says, "where does a number of another kind come in?")
+            if (value.dtype, dtype) == (torch.float32, torch.float64):
+                says += ": `torch.zeros` and its kin make float32, whatever the inputs are"
+            self.give_up("returns", case, "wrong-dtype", says, NEW_TYPE)
         device = next((a.device for a in case.args.values() if isinstance(a, torch.Tensor)), value.device)
         if value.device != device:
             says = f"the output is on {value.device}, the inputs are on {device}"
@@ -293,7 +309,7 @@ class Climb:
 
     def recognise(self, case: Case, value: torch.Tensor) -> Mistake | None:
         """The known mistake whose output on this case, and on further cases while several fit, is the learner's."""
-        fits = [m for m in self.exercise.mistakes if self.same(m, case, value)]
+        fits = [m for m in self.exercise.mistakes if not m.raises and self.same(m, case, value)]
         if fits and (torch.equal(value.double(), value.double().round()) or not value.isfinite().any()):
             # whole numbers agree by chance, NaN with any NaN: a mistake must explain the other cases, too
             for other in (self.exercise.hand, *self.exercise.cases(torch.Generator().manual_seed(SEED))):
@@ -305,7 +321,8 @@ class Climb:
                 again = call(self.exercise, self.fn, other, self.expected(other)).value
                 if isinstance(again, (int, float, torch.Tensor)):
                     again = torch.as_tensor(again, dtype=None if isinstance(again, torch.Tensor) else torch.float64)
-                    fits = [m for m in fits if self.agrees(m, other, again)] or fits
+                    left = [m for m in fits if self.agrees(m, other, again)]
+                    fits = left or [m for m in fits if self.agrees(m, other, again, hidden=0.0)] or fits
                 if len(fits) == 1:
                     break
         return fits[0] if fits else None
@@ -314,12 +331,14 @@ class Climb:
         """Does the mistake give the learner's output, and not the right one? If it does no harm on this case, it explains nothing."""
         return self.agrees(mistake, case, value) and not self.agrees(mistake, case, self.expected(case))
 
-    def agrees(self, mistake: Mistake, case: Case, value: torch.Tensor) -> bool:
+    def agrees(self, mistake: Mistake, case: Case, value: torch.Tensor, hidden: float = math.nan) -> bool:
+        """Does the mistake give these numbers? ``hidden`` stands in for its NaN: some write 0 there and make the mistake all the same."""
         args = {n: v.clone() if isinstance(v, torch.Tensor) else v for n, v in case.args.items()}
         wrong = mistake.wrong(**args)
         wrong = wrong if isinstance(wrong, torch.Tensor) else torch.tensor(wrong, dtype=torch.float64)
         if wrong.shape != value.shape:
             return False
+        wrong = torch.where(wrong.isnan(), hidden, wrong.double())
         return torch.allclose(wrong.detach().double().cpu(), value.detach().double().cpu(), rtol=1e-4, atol=1e-5, equal_nan=True)
 
 

@@ -32,12 +32,16 @@ class Case:
 
 @dataclass(frozen=True)
 class Mistake:
-    """A known mistake: ``wrong`` computes what it gives, ``says`` names it, ``asks`` is a question that leads out of it."""
+    """A known mistake: ``wrong`` computes what it gives, ``says`` names it, ``asks`` is a question that leads out of it.
+
+    A mistake that Python refuses gives nothing: it is known by its error, which ``raises`` (a regular expression) matches.
+    """
 
     name: str
     wrong: Callable[..., torch.Tensor]
     says: str
     asks: str
+    raises: str = ""
 
 
 @dataclass(frozen=True)

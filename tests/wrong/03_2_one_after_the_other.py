@@ -1,4 +1,4 @@
-"""First j, then k: that is both.
+"""First k, then j: that is both.
 
 exercise: 03.2
 rung: hand
