@@ -23,6 +23,10 @@ SHARED = 227 * 1024  # bytes of a multiprocessor that one program may have
         ("model", {"forward_window_kernel", "backward_delta_kernel", "backward_window_kernel", "reduce_kernel"}, 0),
         ("model, grouped", {"forward_window_kernel", "backward_delta_kernel", "backward_window_kernel", "reduce_kernel"}, 128),
         ("model, 16 x 64", {"forward_window_kernel", "backward_delta_kernel", "backward_window_kernel", "reduce_kernel"}, 0),
+        ("hopper", {"forward_hopper_kernel"}, 128),
+        ("hopper, 64 heads", {"forward_hopper_kernel"}, 128),
+        ("hopper, narrow", {"forward_hopper_kernel"}, 0),
+        ("hopper, documents", {"forward_hopper_kernel"}, 128),
     ],
 )
 def test_kernels_fit_a_hopper_chip(case, kernels, spilled):

@@ -17,6 +17,7 @@ os.environ.pop("TRITON_INTERPRET", None)
 import torch
 import triton
 from simplex_kernels import attention, backward, configs, forward, forward_window
+from simplex_kernels.hopper import forward as hopper_forward
 from simplex_kernels.problem import Problem
 from triton.backends.compiler import GPUTarget
 from triton.runtime import driver
@@ -40,6 +41,10 @@ CASES = {
     "model, grouped": MODEL | {"Hkv": 2},
     "model, grouped, 16 x 64": MODEL | {"Hkv": 2, "w1": 16, "w2": 64},
     "decode": HEADLINE | {"Sq": 1},
+    "hopper": HEADLINE | {"hopper": True},
+    "hopper, 64 heads": HEADLINE | {"H": 64, "hopper": True},
+    "hopper, narrow": HEADLINE | {"H": 16, "D": 64, "hopper": True},
+    "hopper, documents": HEADLINE | {"documents": True, "hopper": True},
 }
 
 
@@ -66,8 +71,13 @@ class Compiled:
         return lambda *args, **options: self.found.append((self.kernel.__name__, self.kernel.warmup(*args, **options, grid=grid)))
 
 
-def compile_case(*, H, Hkv, D, w1, w2, Sq=None, dtype=torch.bfloat16, determinant=0, documents=False, k2_bias=0.0, v2_bias=0.0) -> dict:
-    """``{kernel: (registers, spilled bytes, shared bytes)}`` of the forward and, unless ``Sq`` is given (a decode step), the backward."""
+def compile_case(
+    *, H, Hkv, D, w1, w2, Sq=None, dtype=torch.bfloat16, determinant=0, documents=False, k2_bias=0.0, v2_bias=0.0, hopper=False
+) -> dict:
+    """``{kernel: (registers, spilled bytes, shared bytes)}`` of the forward and, unless ``Sq`` is given (a decode step), the backward.
+
+    With ``hopper`` those of the kernels in Gluon.
+    """
     B, S = 4, 4096
 
     def empty(heads, positions=S):
@@ -78,16 +88,18 @@ def compile_case(*, H, Hkv, D, w1, w2, Sq=None, dtype=torch.bfloat16, determinan
     q, keys = empty(H, Sq or S), [empty(Hkv) for _ in range(4)]
     p = Problem(q, *keys, w1, w2, D**-0.5, determinant, 0.0, k2_bias, 0.0, v2_bias, *bounds, lengths).oriented()
     found: list = []
-    modules = {name: importlib.import_module(f"simplex_kernels.{name}") for name in MODULES}
+    modules = {name: importlib.import_module(f"simplex_kernels.{name}") for name in MODULES} | {"forward_hopper": hopper_forward}
     kernels = {name: getattr(module, f"{name}_kernel") for name, module in modules.items()}
     try:
         for name, module in modules.items():
             setattr(module, f"{name}_kernel", Compiled(kernels[name], found))
-        if Sq is None and configs.window(p):
+        if hopper:
+            hopper_forward.launch(p)
+        elif Sq is None and configs.window(p):
             o, lse2 = forward_window.launch(p, configs.forward_window(p))
         else:
             o, lse2 = forward.launch(p, configs.forward(p))
-        if Sq is None:
+        if Sq is None and not hopper:
             backward.backward(p, o, lse2, o, None)
     finally:
         for name, module in modules.items():
