@@ -80,6 +80,20 @@ def test_the_minutes_of_a_runbook_leave_no_gap(path):
         assert rows[-1][1] == promised
 
 
+def test_every_row_of_the_ninety_minutes_has_time_to_spare():
+    """The table of needs adds up, belongs to the rows above it, and leaves 15% in each row and five minutes at the end."""
+    path = ROOT / "workshop" / "runbook_90_minutes.md"
+    ((_, rows),) = tables(path)
+    needs = re.findall(r"^\| (\d+) " + r"\| ([\d.]+) " * 6 + r"\| (\d+)% \|$", path.read_text(encoding="utf-8"), re.M)
+    assert [(int(start), int(start) + int(has)) for start, has, *_ in needs] == [(a, b) for a, b, _ in rows[:-1]]
+    for start, *numbers in needs:
+        has, said, read, seconds, hands, minutes, spare = map(float, numbers)
+        assert abs(minutes - (said / 130 + read / 200 + seconds / 60 + hands)) <= 0.06, start
+        assert abs(spare - 100 * (1 - minutes / has)) <= 0.6, start
+        assert spare >= 15, start
+    assert rows[-1][1] - rows[-1][0] >= 5
+
+
 def headings(chapter):
     """``{number of a code cell: the heading it stands under}``."""
     (book,) = (ROOT / "chapters").glob(f"{chapter}_*.ipynb")
