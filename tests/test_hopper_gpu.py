@@ -30,12 +30,20 @@ CASES = [
 
 
 def forward(x, documents=None, *, w1, w2, by_products=0):
+    from simplex_kernels import hopper
     from simplex_kernels.hopper import forward
 
     p = attention._problem(x[:5], documents, min(w1, x[0].shape[1]), min(w2, x[0].shape[1]), x[0].shape[3] ** -0.5, False, 0.0, 0.0)
-    assert forward.applies(p)
+    assert hopper.applies(p)
     o, lse2 = forward.launch(p, by_products)
     return {"o": o, "lse2": lse2.transpose(1, 2)}
+
+
+@pytest.mark.parametrize("case", [case for case in in_dtypes(CASES) if case.dtype.itemsize == 2], ids=str)
+def test_the_gradients_are_the_reference(case, monkeypatch):
+    """The whole operation by these kernels, unless the table gives the problem to the window kernels."""
+    monkeypatch.setenv("SIMPLEX_KERNELS_HOPPER", "1")
+    check(case)
 
 
 @pytest.mark.parametrize("by_products", [0, 1, 2])

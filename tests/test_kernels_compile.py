@@ -9,6 +9,7 @@ import pytest
 from simplex_lab.records import ROOT
 from tools.ring_buffers import filled_too_early
 
+HOPPER = {"forward_hopper_kernel", "backward_query_hopper_kernel", "backward_keys_hopper_kernel"}
 SHARED = 227 * 1024  # bytes of a multiprocessor that one program may have
 
 
@@ -23,10 +24,10 @@ SHARED = 227 * 1024  # bytes of a multiprocessor that one program may have
         ("model", {"forward_window_kernel", "backward_delta_kernel", "backward_window_kernel", "reduce_kernel"}, 0),
         ("model, grouped", {"forward_window_kernel", "backward_delta_kernel", "backward_window_kernel", "reduce_kernel"}, 128),
         ("model, 16 x 64", {"forward_window_kernel", "backward_delta_kernel", "backward_window_kernel", "reduce_kernel"}, 0),
-        ("hopper", {"forward_hopper_kernel"}, 128),
-        ("hopper, 64 heads", {"forward_hopper_kernel"}, 128),
-        ("hopper, narrow", {"forward_hopper_kernel"}, 0),
-        ("hopper, documents", {"forward_hopper_kernel"}, 128),
+        ("hopper", HOPPER, 256),
+        ("hopper, 64 heads", HOPPER, 256),
+        ("hopper, narrow", HOPPER, 0),
+        ("hopper, documents", HOPPER, 256),
     ],
 )
 def test_kernels_fit_a_hopper_chip(case, kernels, spilled):

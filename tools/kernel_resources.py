@@ -17,7 +17,6 @@ os.environ.pop("TRITON_INTERPRET", None)
 import torch
 import triton
 from simplex_kernels import attention, backward, configs, forward, forward_window
-from simplex_kernels.hopper import forward as hopper_forward
 from simplex_kernels.problem import Problem
 from triton.backends.compiler import GPUTarget
 from triton.runtime import driver
@@ -26,6 +25,7 @@ from tools.ring_buffers import filled_too_early
 
 TARGET = GPUTarget("cuda", 90, 32)
 MODULES = ("forward", "forward_window", "backward_delta", "backward_query", "backward_keys", "backward_window", "reduce")
+HOPPER = ("forward", "backward_query", "backward_keys")
 HEADLINE = {"H": 128, "Hkv": 1, "D": 128, "w1": 32, "w2": 512}
 MODEL = {"H": 8, "Hkv": 8, "D": 64, "w1": 32, "w2": 32}
 CASES = {
@@ -88,13 +88,16 @@ def compile_case(
     q, keys = empty(H, Sq or S), [empty(Hkv) for _ in range(4)]
     p = Problem(q, *keys, w1, w2, D**-0.5, determinant, 0.0, k2_bias, 0.0, v2_bias, *bounds, lengths).oriented()
     found: list = []
-    modules = {name: importlib.import_module(f"simplex_kernels.{name}") for name in MODULES} | {"forward_hopper": hopper_forward}
+    modules = {name: importlib.import_module(f"simplex_kernels.{name}") for name in MODULES}
+    modules |= {f"{name}_hopper": importlib.import_module(f"simplex_kernels.hopper.{name}") for name in HOPPER}
     kernels = {name: getattr(module, f"{name}_kernel") for name, module in modules.items()}
     try:
         for name, module in modules.items():
             setattr(module, f"{name}_kernel", Compiled(kernels[name], found))
         if hopper:
-            hopper_forward.launch(p)
+            o, lse2 = modules["forward_hopper"].launch(p)
+            modules["backward_query_hopper"].launch(p, lse2, lse2, o)
+            modules["backward_keys_hopper"].launch(p, o, lse2, lse2, 0, 1, lse2, lse2)
         elif Sq is None and configs.window(p):
             o, lse2 = forward_window.launch(p, configs.forward_window(p))
         else:

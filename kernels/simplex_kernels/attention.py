@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from triton.runtime.interpreter import InterpretedFunction
 
-from simplex_kernels import configs, forward, forward_window
+from simplex_kernels import configs, forward, forward_window, hopper
 from simplex_kernels.backward import backward
 from simplex_kernels.problem import Problem, document_bounds, rows_ready
 
@@ -123,6 +123,10 @@ def attention(
         p = _problem((q, k1, k2, v1, v2), documents, w1, w2, scale, determinant, k2_bias, v2_bias)
         if configs.window(p):
             o, lse2 = forward_window.launch(p.with_biases_added(), configs.forward_window(p))
+        elif hopper.chosen(p):
+            from simplex_kernels.hopper import forward as forward_hopper  # Gluon, which not every Triton has
+
+            o, lse2 = forward_hopper.launch(p)
         else:
             o, lse2 = forward.launch(p, configs.forward(p))
     return o, lse2.transpose(1, 2)

@@ -8,7 +8,7 @@ import torch
 import triton
 from torch import Tensor
 
-from simplex_kernels import backward_delta, backward_keys, backward_query, backward_window, configs, reduce
+from simplex_kernels import backward_delta, backward_keys, backward_query, backward_window, configs, hopper, reduce
 from simplex_kernels.problem import Problem
 
 Gradients = tuple[Tensor, Tensor, Tensor, Tensor, Tensor]
@@ -27,6 +27,19 @@ def backward(p: Problem, o: Tensor, lse2: Tensor, do: Tensor, dlse2: Tensor | No
 
         def fill(first, blocks, part1, part2):
             backward_window.launch(p, tile, lse2, delta, do, dq, first, blocks, part1, part2)
+    elif hopper.chosen(p):
+        from simplex_kernels.hopper import backward_keys as keys  # Gluon, which not every Triton has
+        from simplex_kernels.hopper import backward_query as query
+
+        do = do if hopper.aligned(do) else do.contiguous()
+        keys_delta = torch.empty_like(lse2)
+        delta = backward_delta.launch(p, o, do, dlse2, keys_delta)
+        dq = query.launch(p, lse2, delta, do)
+        n, step = keys.tiles(p), keys.BLOCK_J
+        frames = ((step, 0, n, step), (step, 1 - p.w2, 1, n * keys.BLOCK_K))
+
+        def fill(first, blocks, part1, part2):
+            keys.launch(p, do, lse2, keys_delta, first, blocks, part1, part2)
     else:
         dq, stat = backward_query.launch(p, configs.backward_query(p), o, lse2, do, dlse2)
         tile = configs.backward_keys(p)
@@ -40,8 +53,8 @@ def backward(p: Problem, o: Tensor, lse2: Tensor, do: Tensor, dlse2: Tensor | No
     total = B * Hkv * triton.cdiv(S, step)
     chunk = blocks_at_once(total, sum(numbers) * lse2.itemsize)
     chunked = chunk < total
-    keys = {"size": p.k1.shape, "device": o.device}
-    sums = [torch.zeros(**keys, dtype=lse2.dtype) if chunked else torch.empty(**keys, dtype=o.dtype) for _ in range(4)]
+    size = {"size": p.k1.shape, "device": o.device}
+    sums = [torch.zeros(**size, dtype=lse2.dtype) if chunked else torch.empty(**size, dtype=o.dtype) for _ in range(4)]
     parts = [torch.empty(chunk * size, dtype=lse2.dtype, device=o.device) for size in numbers]
     for first in range(0, total, chunk):
         last = min(first + chunk, total)

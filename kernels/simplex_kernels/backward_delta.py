@@ -21,7 +21,7 @@ ROWS = 32
 
 @triton.jit(do_not_specialize=["S", "w1", "w2"])
 def backward_delta_kernel(
-    o_ptr, v1_ptr, v2_ptr, do_ptr, dlse2_ptr, starts_ptr, delta_ptr, v1_stride, v2_stride, do_stride, S, H, rows, w1, w2,
+    o_ptr, v1_ptr, v2_ptr, do_ptr, dlse2_ptr, starts_ptr, delta_ptr, keys_delta_ptr, v1_stride, v2_stride, do_stride, S, H, rows, w1, w2,
     G: tl.constexpr, D: tl.constexpr, BLOCK_D: tl.constexpr, ROWS: tl.constexpr,
 ):  # fmt: skip
     row = tl.program_id(0).to(tl.int64) * ROWS + tl.arange(0, ROWS)
@@ -42,19 +42,23 @@ def backward_delta_kernel(
     own = own1[:, None] + d[None, :], own2[:, None] + d[None, :]
     # (a single truth value `|` a row of them is no mask in the interpreter of Triton 3.9)
     single = ok & (i == tl.where(w1 + w2 == 2, i, start))
-    delta, _ = row_delta(o, do, v1_ptr, v2_ptr, own, single, d < D, 0.0, 0.0, False, delta_ptr.dtype.element_ty)
+    delta, keys_delta = row_delta(o, do, v1_ptr, v2_ptr, own, single, d < D, 0.0, 0.0, False, delta_ptr.dtype.element_ty)
     if dlse2_ptr is not None:
-        delta -= INV_LN2 * tl.load(dlse2_ptr + row, mask=ok, other=0.0)
+        through_lse2 = INV_LN2 * tl.load(dlse2_ptr + row, mask=ok, other=0.0)
+        delta -= through_lse2
+        keys_delta -= through_lse2
     tl.store(delta_ptr + row, delta, mask=ok)
+    if keys_delta_ptr is not None:
+        tl.store(keys_delta_ptr + row, keys_delta, mask=ok)
 
 
-def launch(p: Problem, o: Tensor, do: Tensor, dlse2: Tensor | None) -> Tensor:
-    """``delta [B, S, H]`` in fp32 (fp64 for fp64 inputs)."""
+def launch(p: Problem, o: Tensor, do: Tensor, dlse2: Tensor | None, keys_delta: Tensor | None = None) -> Tensor:
+    """``delta [B, S, H]`` in fp32 (fp64 for fp64 inputs); ``keys_delta``, if there is one, is filled with that of the keys' side."""
     B, S, _, H, _, _ = p.sizes
     delta = torch.empty(B, S, H, dtype=torch.promote_types(o.dtype, torch.float32), device=o.device)
     rows = B * S * H
     backward_delta_kernel[(triton.cdiv(rows, ROWS),)](
-        o, p.v1, p.v2, do, dlse2, p.starts, delta, *p.strides[-2:], do.stride()[:3], S=S, H=H, rows=rows, w1=p.w1, w2=p.w2,
+        o, p.v1, p.v2, do, dlse2, p.starts, delta, keys_delta, *p.strides[-2:], do.stride()[:3], S=S, H=H, rows=rows, w1=p.w1, w2=p.w2,
         **p.constants, ROWS=ROWS, num_warps=2,
     )  # fmt: skip
     return delta

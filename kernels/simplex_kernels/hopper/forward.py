@@ -10,7 +10,7 @@ V2 is laid out anew beforehand, its channels in an order in which each thread ho
 times. The next tile of K2 and V2 is copied asynchronously while this one is used. The inner loop over ``j`` holds no barrier, so that
 the two warpgroups drift apart and one computes exponentials while the other has the tensor cores.
 
-Compiled for Triton 3.6 and 3.7.1, and not yet run: nothing calls it.
+Compiled for Triton 3.6 and 3.7.1, and not yet run: chosen only if ``SIMPLEX_KERNELS_HOPPER=1``.
 """
 
 import torch
@@ -20,38 +20,16 @@ from triton.experimental import gluon
 from triton.experimental.gluon import language as gl
 from triton.experimental.gluon.language.nvidia.hopper import fence_async_shared, warpgroup_mma, warpgroup_mma_wait
 
-from simplex_kernels.hopper.gluon import barrier, commit_group, copy_to_shared, wait_group
+from simplex_kernels.hopper.gluon import barrier, commit_group, wait_group
+from simplex_kernels.hopper.tiles import ROWS, WARPS, channel, fetch, in_order, lanes, load_row
 from simplex_kernels.problem import Problem
 
-ROWS, WARPS = 128, 8
 C0, C1, C2, C3 = "0f3F7FFB49", "0f3F31798D", "0f3E786F0D", "0f3D61FBB0"  # within 7.5e-5 of 2^r, relative
 LOWEST = gl.constexpr(-1.0e30)  # stands for minus infinity in a running maximum
 PIVOT_TRY = gl.constexpr(100.0)  # these three: see simplex_kernels/forward.py
 PIVOT_SAFE = gl.constexpr(2.0**-80)
 PIVOT_LIMIT = gl.constexpr(2.0**100)
 SLACK = gl.constexpr(1.02)
-
-
-@gluon.constexpr_function
-def lanes(D, warps):
-    """A row of ``D`` channels: a quarter for each lane ``c`` of four, as the products have it; all other lanes and warps hold the same."""
-    registers = [[1 << n] for n in range((D // 4).bit_length() - 1)]
-    same = [[0]] * (warps.bit_length() - 1)
-    return gl.DistributedLinearLayout(registers, [[D // 4], [D // 2], [0], [0], [0]], same, [], [D])
-
-
-@gluon.jit
-def channel(x, D: gl.constexpr):
-    """The channel in memory of the channel ``x`` of a product: those that one thread holds lie side by side in memory."""
-    return x % 8 // 2 * (D // 4) + x // 8 * 2 + x % 2
-
-
-@gluon.jit
-def load_row(ptr, row, stride, D: gl.constexpr, LANES: gl.constexpr, LAYOUT: gl.constexpr):
-    """Row ``row``, its channels in the order of :func:`channel`: wide loads, and nothing moves between threads."""
-    x = gl.load(ptr + gl.cast(row, gl.int64) * stride + gl.arange(0, D, layout=LANES))
-    x = x.reshape([4, D // 8, 2]).permute([1, 0, 2]).reshape([D])
-    return gl.convert_layout(x, LAYOUT, assert_trivial=True)
 
 
 @gluon.constexpr_function
@@ -84,13 +62,6 @@ def exp2(x, BY_PRODUCTS: gl.constexpr):
     else:
         code: gl.constexpr = exp2_code(BY_PRODUCTS)
         return gl.inline_asm_elementwise(code, "=f,=f,=f,=f,=f,=f,=f,=f,f,f,f,f,f,f,f,f", [x], gl.float32, is_pure=True, pack=8)
-
-
-@gluon.jit
-def fetch(buffer, ptr, first, end, stride, rows, d):
-    """Begin to copy rows ``first + rows`` of a key tensor into a buffer in shared memory; zeros from ``end`` on."""
-    at = ptr + gl.cast(first, gl.int64) * stride + rows[:, None] * stride + d[None, :]
-    copy_to_shared(buffer, at, mask=((first + rows) < end)[:, None])
 
 
 @gluon.jit
@@ -294,7 +265,7 @@ def forward_hopper_kernel(
 
 
 def launch(p: Problem, by_products: int = 0) -> tuple[Tensor, Tensor]:
-    """Run the forward on an oriented problem that it :func:`applies` to: ``o [B, S, H, D]`` and ``lse2 [B, S, H]`` (fp32).
+    """Run the forward on an oriented problem that ``hopper.applies`` to: ``o [B, S, H, D]`` and ``lse2 [B, S, H]`` (fp32).
 
     ``by_products`` of eight exponentials come from a polynomial.
     """
@@ -306,7 +277,7 @@ def launch(p: Problem, by_products: int = 0) -> tuple[Tensor, Tensor]:
     heads = min(triton.next_power_of_2(p.group), ROWS)
     positions = ROWS // heads
     programs = triton.cdiv(S, positions) * triton.cdiv(p.group, heads) * Hkv * B
-    v2 = p.v2.unflatten(-1, (4, D // 8, 2)).transpose(-3, -2).flatten(-3)  # channels in the order of `channel`
+    v2 = in_order(p.v2)
     v1 = p.v1.float()  # once here, not once a step and thread
     forward_hopper_kernel[(programs,)](
         p.q, p.k1, p.k2, v1, v2, o, lse2, k2_norm, p.starts, *p.strides[:3], v1.stride()[:3], v2.stride()[:3],
@@ -314,10 +285,3 @@ def launch(p: Problem, by_products: int = 0) -> tuple[Tensor, Tensor]:
         G=p.group, D=D, POSITIONS=positions, HEADS=heads, BLOCK_K=128, PIVOT=pivot, BY_PRODUCTS=by_products, num_warps=WARPS,
     )  # fmt: skip
     return o, lse2
-
-
-def applies(p: Problem) -> bool:
-    """Trilinear logits, half precision, 64 or 128 channels, whole sequences, keys whose rows lie on 16 bytes."""
-    _, Sq, Skv, _, _, D = p.sizes
-    aligned = all(x.data_ptr() % 16 == 0 and all(s % 8 == 0 for s in x.stride()[:3]) for x in (p.k2, p.v2))
-    return p.q.dtype.itemsize == 2 and D in (64, 128) and Sq == Skv and not p.determinant and not any(p.biases) and aligned
