@@ -112,12 +112,18 @@ def _logs_squared(law, L, E):
     return (law.log() - L.log()).square().sum(1)
 
 
+def _logs_added(law, L, E):
+    return (law.log() - L.log()).sum(1)
+
+
 def _r2(law, L, E):
     y = (L - E).log()
     return ((law - E).log() - y).square().sum(1) / (y - y.mean(1, keepdim=True)).square().sum(1)
 
 
-def _fit_offset(N, L, offsets, *, score=_logs_squared, choose=torch.argmin, sign=-1, own=True, index=False, zero=False, slope=1):
+def _fit_offset(
+    N, L, offsets, *, score=_logs_squared, choose=torch.argmin, sign=-1, own=True, index=False, zero=False, slope=1, flip=False
+):
     x, E = N.log(), offsets[:, None]
     alpha, beta = _line(x, -(L + sign * E).log()).T
     law = E + (-beta[:, None] - alpha[:, None] * x).exp()
@@ -125,7 +131,8 @@ def _fit_offset(N, L, offsets, *, score=_logs_squared, choose=torch.argmin, sign
     if not own:
         alpha = _line(x, -L.log())[0].expand_as(alpha)
     first = L.new_tensor(float(at)) if index else 0 * offsets[at] if zero else offsets[at]
-    return torch.stack([first, slope * alpha[at]])
+    fit = torch.stack([first, slope * alpha[at]])
+    return fit.flip(0) if flip else fit
 
 
 # what can be wrong with it: name -> how the function above does it; the hardest to show comes first, so that drawing cases is quick
@@ -134,7 +141,9 @@ OFFSET_SLIPS = {
     "other-scale": {"score": lambda law, L, E: ((law - E).log() - (L - E).log()).square().sum(1)},
     "r-squared": {"score": _r2},
     "losses-not-logged": {"score": lambda law, L, E: (law - L).square().sum(1)},
-    "not-squared": {"score": lambda law, L, E: (law.log() - L.log()).sum(1)},
+    "not-squared": {"score": _logs_added},
+    "sum-squared": {"score": lambda law, L, E: _logs_added(law, L, E).square()},
+    "no-E-in-the-law": {"score": lambda law, L, E: _logs_squared(law - E, L, E)},
     "absolute": {"score": lambda law, L, E: (law.log() - L.log()).abs().sum(1)},
     "largest-miss": {"score": lambda law, L, E: (law.log() - L.log()).abs().amax(1)},
     "straight-alpha": {"own": False},
@@ -145,6 +154,7 @@ OFFSET_SLIPS = {
     "plus-offset": {"sign": 1},
     "index": {"index": True},
     "no-minus": {"slope": -1},
+    "order": {"flip": True},
 }
 
 
@@ -152,12 +162,17 @@ def _slip(name, says, asks):
     return Mistake(name, lambda **a: _fit_offset(**a, **OFFSET_SLIPS[name]), says, asks)
 
 
-def _floored(gen, n, grid):
-    """Losses above a floor, with so much noise that each slip shows."""
-    for _ in range(1000):
-        N, L = _losses(gen, n, floor=1.0, noise=0.06)
+ALIKE = ("other-scale", "sum-squared", "no-E-in-the-law")  # where losses scatter much, all three choose the smallest offset
+
+
+def _floored(gen, n, grid, *, noise=0.06, apart=False):
+    """Losses above a floor, with so much noise that each slip shows; ``apart``: with so little that those alike part, too."""
+    for _ in range(5000):
+        N, L = _losses(gen, n, floor=1.0, noise=noise)
         offsets = L.min() * torch.linspace(0.1, 0.97, grid, dtype=F64)
         args = {"N": N, "L": L, "offsets": offsets[torch.randperm(grid, generator=gen)]}
+        if apart and len({_fit_offset(**args, **OFFSET_SLIPS[name])[0].item() for name in ALIKE}) < len(ALIKE):
+            continue
         right = _fit_offset(**args)
         if not any(torch.allclose(_fit_offset(**args, **slip), right, rtol=1e-3) for slip in OFFSET_SLIPS.values()):
             return Case(f"{n} sizes, {grid} offsets", args)
@@ -241,6 +256,18 @@ EXERCISES = (
                 "which of the two is the slope?",
             ),
             Mistake(
+                "beta-sign",
+                lambda N, L: _power_law(N, L) * L.new_tensor([1, -1]),
+                "alpha is right, beta has the wrong sign: on the left of eq. 20 stands MINUS log L, and beta has a plus",
+                "on the card alpha is 0.5 and -log L is -log 8 at log N = 0: is beta above or below 0?",
+            ),
+            Mistake(
+                "factor-for-beta",
+                lambda N, L: torch.stack([(law := _power_law(N, L))[0], (-law[1]).exp()]),
+                "alpha is right; in place of beta stands exp(-beta), the factor in front of N ** -alpha",
+                "which of the two is the height of the line at log N = 0?",
+            ),
+            Mistake(
                 "two-divisors",
                 lambda N, L: _power_law(N, L, fit=_two_divisors),
                 "the mean of the products divides by n, `var()` divides by n - 1: the slope is too small",
@@ -301,6 +328,18 @@ EXERCISES = (
                 "more points, the same scatter: is the slope known better?",
             ),
             Mistake(
+                "spread-by-var",
+                lambda **a: _interval(**a, spread=lambda N: N.log().var()),
+                "the spread of log N is the SUM of its squared distances from the mean, and `var()` divides it by n - 1",
+                "more points, the same scatter: is the slope known better?",
+            ),
+            Mistake(
+                "two-vars",
+                lambda **a: _interval(**a, lost=1, spread=lambda N: N.log().var()),
+                "one `var()` over the other: both divide by n - 1, so nothing is left that divides. The formula divides by n - 2, once",
+                "the same line and scatter with 100 points: by how much does your stderr shrink?",
+            ),
+            Mistake(
                 "spread-of-N",
                 lambda **a: _interval(**a, spread=_squares),
                 "the spread is that of N; the line runs over log N",
@@ -329,6 +368,30 @@ EXERCISES = (
                 lambda **a: _interval(**a, losses=torch.log),
                 "the width is right, and the interval lies around minus alpha: the fit is one of MINUS log L",
                 "the loss falls as N grows: what sign has alpha?",
+            ),
+            Mistake(
+                "ends-exchanged",
+                lambda **a: _interval(**a).flip(0),
+                "the two ends are right and trade places: the lower one comes first",
+                "which of `alpha - t * stderr` and `alpha + t * stderr` is the smaller one?",
+            ),
+            Mistake(
+                "slope-and-half-width",
+                lambda **a: torch.stack([(ends := _interval(**a)).mean(), (ends[1] - ends[0]) / 2]),
+                "alpha and the half-width: both are right, and the card asks for the two ends",
+                "0.13 +- 0.02: where does that interval begin, and where does it end?",
+            ),
+            Mistake(
+                "half-widths",
+                lambda **a: (ends := _interval(**a)) - ends.mean(),
+                "the width is right, and the interval lies around 0: alpha is left out",
+                "where is the middle of your interval on the card?",
+            ),
+            Mistake(
+                "half-width-twice",
+                lambda **a: ((ends := _interval(**a)) - ends.mean()).abs(),
+                "twice the half-width t * stderr: the ends are alpha minus it and alpha plus it",
+                "0.13 +- 0.02: where does that interval begin, and where does it end?",
             ),
         ),
         hints=(
@@ -431,8 +494,12 @@ EXERCISES = (
                 "offsets": _row(2.5, 4.5, 1.0, 3.5, 3.0, 1.5, 4.0, 2.0),
             },
         ),
-        cases=lambda gen: [_floored(gen, *size) for size in ((6, 30), (7, 40), (9, 50), (8, 60))],
+        cases=lambda gen: [
+            *(_floored(gen, *size) for size in ((6, 30), (7, 40), (9, 50))),
+            _floored(gen, 8, 60, noise=0.015, apart=True),
+        ],
         answer=_fit_offset,
+        chooses=True,
         axes="entry",
         question="E = 3 leaves 32, 16, 8, 8, 2 and 2 on the card, all powers of 2: what is alpha there? The sums of squared residuals of log L at E = 2.5, 3 and 3.5 are 0.1398, 0.1359 and 0.1380: which are yours?",
         mistakes=(
@@ -460,6 +527,16 @@ EXERCISES = (
                 "not-squared",
                 "the residuals are added without a square: misses above and below the curve cancel, and a curve that lies low wins",
                 "which sign has the sum that you minimise?",
+            ),
+            _slip(
+                "sum-squared",
+                "you squared the sum; each residual is squared first, or misses above and below the curve cancel",
+                "residuals of 1 and -1: what is the square of their sum, and what the sum of their squares?",
+            ),
+            _slip(
+                "no-E-in-the-law",
+                "the smallest offset won, as it does when E is missing from the law: exp(-beta) N ** -alpha is what lies above E. Add E before you compare with L",
+                "which loss does your law give for a model of endless size?",
             ),
             _slip("absolute", "you added absolute values where squares belong", "what does the card say about residuals?"),
             _slip(
@@ -499,6 +576,7 @@ EXERCISES = (
                 "E is right, alpha has the wrong sign: the fit is one of MINUS log(L - E)",
                 "the loss falls as N grows: what sign has alpha?",
             ),
+            _slip("order", "the two numbers are right and trade places: E comes first", "which of the two is one of the offsets?"),
         ),
         hints=(
             "With E given, L - E is a straight line in logarithms: 13.1 fits it. Then judge all the curves by one measure, their misses of log L.",

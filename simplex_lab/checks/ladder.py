@@ -18,6 +18,8 @@ SEED = 20250702
 ROUNDING = 4  # times the rounding error of plain PyTorch that another order of sums may have
 MIXED = r"expected scalar type|expected .* the same dtype|result type .* can't be cast"  # torch on two types that meet
 UNDEFINED = (float("nan"), 1e30, -1e30)  # what lanes may hold that a kernel leaves undefined
+LARGE = 1000  # an output of this size and more is judged by its digits: an error of 50 is nothing to a billion
+NARROW = "a float32 came back although the inputs are float64. Its seven digits do here; see where a `dtype=` is missing; "
 NEW_TYPE = "which line makes a tensor without `dtype=`, or converts one? `torch.zeros_like(x)` takes over the type of x"
 # what to try when the card's own example is right
 BEYOND_THE_CARD = {
@@ -42,7 +44,8 @@ class Result:
     asks: str = ""
     inputs: str = ""  # the inputs, if they are few whole numbers
     wrong: torch.Tensor | None = field(default=None, repr=False)  # True where the output is wrong
-    max_error: float = 0.0
+    max_error: float = 0.0  # as a share of the output where ``shared``: its size is 1000 or more
+    shared: bool = False
     printed: str = ""
     device: str = "CPU"
     notes: str = ""  # a pass: what else there is to say
@@ -65,7 +68,7 @@ class Climb:
 
     def __init__(self, exercise: Exercise, fn: Callable, seed: int = SEED):
         self.exercise, self.fn, self.generator = exercise, fn, torch.Generator().manual_seed(seed)
-        self.max_error, self.printed = 0.0, ""
+        self.max_error, self.shared, self.narrow, self.printed = 0.0, False, False, ""
 
     def run(self) -> Result:
         try:
@@ -92,7 +95,9 @@ class Climb:
         device = torch.cuda.get_device_name() if torch.cuda.is_available() else "CPU"
         if self.exercise.kernel and (why := kernel.not_judged()):
             notes += f"memory accesses were not judged: {why}"
-        return Result(self.exercise, passed=True, max_error=self.max_error, printed=self.printed, device=device, notes=notes)
+        notes += NARROW * self.narrow
+        error = {"max_error": self.max_error, "shared": self.shared}
+        return Result(self.exercise, passed=True, **error, printed=self.printed, device=device, notes=notes)
 
     # --- rungs -------------------------------------------------------------------------------------------------------
 
@@ -113,7 +118,9 @@ class Climb:
         if self.exercise.kernel:
             earned = kernel.unearned(outcome.seen, self.exercise.writes, outcome.value)
             self.judge(case, outcome.seen, earned or self.undefined(case, outcome.seen, expected, limit))
-        self.max_error = max(self.max_error, error.max().item() if error.numel() else 0.0)
+        size = expected.abs().max().item() if error.numel() else 0.0
+        self.shared |= size >= LARGE
+        self.max_error = max(self.max_error, error.max().item() / (size if size >= LARGE else 1.0) if error.numel() else 0.0)
         return value
 
     def admit(self, rung: str, case: Case, outcome: Outcome, expected: torch.Tensor) -> torch.Tensor:
@@ -142,7 +149,8 @@ class Climb:
             says = f"your function returns a {type(value).__name__}, expected {wanted}"
             made_of = isinstance(value, (list, tuple)) and what.shape
             stack = made_of and all(isinstance(x, torch.Tensor) for x in value)
-            asks = f"wrap it: `torch.{'stack' if stack else 'tensor'}([...])`" if made_of else "what does the card promise in its last row?"
+            wrap = "stack([...])" if stack else "tensor([...], dtype=torch.float64)" if dtype == torch.float64 else "tensor([...])"
+            asks = f"wrap it: `torch.{wrap}`" if made_of else "what does the card promise in its last row?"
             self.give_up("returns", case, "wrong-type", says, asks)
         if value.shape != expected.shape:
             named = f"{what.shape} = {list(expected.shape)}" if what.shape else "a single number"
@@ -155,8 +163,9 @@ class Climb:
         if value.dtype != dtype and expected.dim():
             says = f"dtype {value.dtype}, expected {dtype}, that of the inputs"
             if (value.dtype, dtype) == (torch.float32, torch.float64):
-                says += ": `torch.zeros` and its kin make float32, whatever the inputs are"
+                says += ": `torch.zeros`, `torch.tensor` and their kin make float32, whatever the inputs are"
             self.give_up("returns", case, "wrong-dtype", says, NEW_TYPE)
+        self.narrow |= (value.dtype, dtype) == (torch.float32, torch.float64) and not expected.dim()
         device = next((a.device for a in case.args.values() if isinstance(a, torch.Tensor)), value.device)
         if value.device != device:
             says = f"the output is on {value.device}, the inputs are on {device}"
@@ -310,8 +319,9 @@ class Climb:
     def recognise(self, case: Case, value: torch.Tensor) -> Mistake | None:
         """The known mistake whose output on this case, and on further cases while several fit, is the learner's."""
         fits = [m for m in self.exercise.mistakes if not m.raises and self.same(m, case, value)]
-        if fits and (torch.equal(value.double(), value.double().round()) or not value.isfinite().any()):
-            # whole numbers agree by chance, NaN with any NaN: a mistake must explain the other cases, too
+        whole = torch.equal(value.double(), value.double().round())
+        if fits and (self.exercise.chooses or whole or not value.isfinite().any()):
+            # choices and whole numbers agree by chance, NaN with any NaN: a mistake must explain the other cases, too
             for other in (self.exercise.hand, *self.exercise.cases(torch.Generator().manual_seed(SEED))):
                 again = call(self.exercise, self.fn, other, self.expected(other)).value
                 again = torch.as_tensor(again) if isinstance(again, (int, float, torch.Tensor)) else None

@@ -37,7 +37,7 @@ def lines(result: Result, hints_left: int) -> list[tuple[str, str]]:
     """The report as ``(label, text)``; a pass is a single line without a label."""
     e = result.exercise
     if result.passed:
-        error = f"max error {result.max_error:.0e}" if result.max_error else "exact"
+        error = f"max error {result.max_error:.0e}{' of the output' * result.shared}" if result.max_error else "exact"
         types = {v.dtype for v in e.hand.args.values() if isinstance(v, torch.Tensor) and v.is_floating_point()}
         if not types:
             return [("", f"{e.id}  passed  {error}")]

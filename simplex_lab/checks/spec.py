@@ -68,6 +68,7 @@ class Exercise:
     question: str
     properties: tuple[Callable, ...] = ()
     axes: str = ""  # names of the output's axes, for example "i j k"
+    chooses: bool = False  # the output is picked from a few: mistakes coincide on one case, so a name must explain them all
     writes: str | None = None
     tolerance: float = 2e-5  # of the output's size
     floor: float = 1e-3  # a smaller output counts as this large: where numbers of the inputs' size cancel, their rounding stays

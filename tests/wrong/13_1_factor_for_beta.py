@@ -2,7 +2,7 @@
 
 exercise: 13.1
 rung: hand
-diagnosis: unknown
+diagnosis: factor-for-beta
 """
 
 import torch

@@ -2,7 +2,7 @@
 
 exercise: 13.2
 rung: hand
-diagnosis: unknown
+diagnosis: slope-and-half-width
 """
 
 import torch

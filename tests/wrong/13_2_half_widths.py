@@ -1,0 +1,20 @@
+"""An interval is plus or minus something.
+
+exercise: 13.2
+rung: hand
+diagnosis: half-widths
+"""
+
+import torch
+
+
+def slope_interval(N, L, t):
+    """The lower and the upper end of alpha's interval."""
+    x, y = N.log(), -L.log()
+    dx = x - x.mean()
+    alpha = (dx * y).sum() / dx.square().sum()
+    beta = y.mean() - alpha * x.mean()
+    miss = y - alpha * x - beta
+    scatter = miss.square().sum() / (len(N) - 2)
+    stderr = (scatter / dx.square().sum()).sqrt()
+    return torch.stack([-t * stderr, t * stderr])

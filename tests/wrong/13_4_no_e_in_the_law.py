@@ -1,0 +1,22 @@
+"""The law that was fitted is exp(-beta) N^-alpha.
+
+exercise: 13.4
+rung: hand
+diagnosis: no-E-in-the-law
+"""
+
+import torch
+
+
+def fit_offset(N, L, offsets):
+    """The offset E whose law misses log L least, and alpha of that law."""
+    x, best = N.log(), torch.inf
+    dx = x - x.mean()
+    for E in offsets:
+        y = -(L - E).log()
+        alpha = (dx * y).sum() / dx.square().sum()
+        law = torch.exp(-(y.mean() + alpha * dx))
+        total = (law.log() - L.log()).square().sum()
+        if total < best:
+            best, fit = total, torch.stack([E, alpha])
+    return fit
