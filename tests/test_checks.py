@@ -1,6 +1,7 @@
 """What a check says to bad input, what it shows, and what it remembers."""
 
 import json
+import re
 import sys
 
 import nbformat
@@ -238,6 +239,18 @@ def test_a_pass_is_one_line():
     text = report.as_text(checks.run("03.2", ALL["03.2"].answer), 3)
     assert text.startswith("03.2  passed  max error ")
     assert "\n" not in text
+
+
+def test_a_large_number_in_float32_passes_and_is_told_so():
+    """Sizes of 1.8 billion: an error of 50 is seven digits."""
+    text = report.as_text(checks.run("13.3", lambda alpha, beta, L: ((-L.float().log().mean() - beta) / alpha).exp()), 3)
+    assert re.match(r"13\.3  passed  max error \de-0[5-7] of the output on CPU", text)
+    assert "a float32 came back" in text
+    assert "float32" not in report.as_text(checks.run("13.3", ALL["13.3"].answer), 3)
+
+
+def test_a_list_where_float64_is_wanted_is_told_the_type():
+    assert "dtype=torch.float64" in checks.run("13.1", lambda N, L: [0.1, 0.2]).asks
 
 
 def test_the_rich_report_holds_the_same_words_and_a_picture():

@@ -19,7 +19,7 @@ ROUNDING = 4  # times the rounding error of plain PyTorch that another order of 
 MIXED = r"expected scalar type|expected .* the same dtype|result type .* can't be cast"  # torch on two types that meet
 UNDEFINED = (float("nan"), 1e30, -1e30)  # what lanes may hold that a kernel leaves undefined
 LARGE = 1000  # an output of this size and more is judged by its digits: an error of 50 is nothing to a billion
-NARROW = "a float32 came back although the inputs are float64. Its seven digits do here; see where a `dtype=` is missing; "
+NARROW = "a float32 came back although the inputs are float64. Its seven digits do here; which line makes one, or converts? "
 NEW_TYPE = "which line makes a tensor without `dtype=`, or converts one? `torch.zeros_like(x)` takes over the type of x"
 # what to try when the card's own example is right
 BEYOND_THE_CARD = {

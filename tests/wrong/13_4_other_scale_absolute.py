@@ -3,7 +3,7 @@
 exercise: 13.4
 rung: hand
 diagnosis: unknown
-"""Residuals of the fitted lines, without their signs: two mistakes, and only one of them has a name.
+"""
 
 import torch
 
