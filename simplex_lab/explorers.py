@@ -334,22 +334,22 @@ def learning_explorer() -> None:
 def offset_explorer() -> None:
     """Chapter 13: losses of a known law, measured with noise at a few sizes, and what two fits make of them."""
 
-    def measured(E, noise, sizes, alpha=0.3):
+    def measured(E, noise, sizes, seed, alpha=0.3):
         truth = scaling.PowerLaw(alpha, math.log(1 / 40), E, 0.0, 1.0, 0)
         N = np.geomspace(1e5, 1e7, sizes)
-        L = truth.loss(N)[:, None] * np.exp(noise / 100 * np.random.default_rng(4).standard_normal((sizes, 3)))
+        L = truth.loss(N)[:, None] * np.exp(noise / 100 * np.random.default_rng(seed).standard_normal((sizes, 3)))
         return N, L, truth
 
     @functools.cache
-    def fits(E, noise, sizes):
-        N, L, truth = measured(E, noise, sizes)
+    def fits(E, noise, sizes, seed):
+        N, L, truth = measured(E, noise, sizes, seed)
         return N, L, scaling.straight(N, L.mean(1)), scaling.with_offset(N, L.mean(1)), truth
 
-    def draw(E, noise, sizes):
-        return scaling_plots.two_fits(*fits(E, noise, sizes))
+    def draw(E, noise, sizes, seed=4):
+        return scaling_plots.two_fits(*fits(E, noise, sizes, seed))
 
-    def say(E, noise, sizes):
-        _, _, straight, offset, truth = fits(E, noise, sizes)
+    def say(E, noise, sizes, seed=4):
+        _, _, straight, offset, truth = fits(E, noise, sizes, seed)
         return (
             f"The truth: alpha {truth.alpha:.2f}, E {E:.1f}. {sizes} sizes, three seeds each, seeds differ by {noise:g}%. "
             f"The straight line finds alpha {straight.alpha:.3f} with R^2 {straight.r2:.4f}; the fit with an offset alpha "
@@ -360,6 +360,7 @@ def offset_explorer() -> None:
         draw,
         say,
         E=Slider("offset E (nats)", 1.0, 0.0, 2.0, 0.2),
-        noise=Slider("spread of seeds (%)", 0.5, 0.0, 3.0, 0.5),
+        noise=Slider("spread of seeds (%)", 2.0, 0.0, 3.0, 0.5),
         sizes=Slider("sizes", 5, 3, 9),
+        seed=Slider("random draw", 0, 0, 9),
     )

@@ -85,6 +85,31 @@ def alpha_interval(N: Sequence[float], L: Sequence[float], level: float = 0.95) 
     return float(found.slope) - half, float(found.slope) + half
 
 
+def difference_interval(
+    N: Sequence[float], first: Sequence[float], second: Sequence[float], level: float = 0.95
+) -> tuple[float, float, float]:
+    """How much steeper ``second`` falls than ``first`` at the sizes ``N``: the difference of the slopes and its interval's two ends.
+
+    ``d = alpha_2 - alpha_1``, ``s^2 = s_1^2 + s_2^2`` with the standard errors of the two slopes, and ``d +- t s``. Student's ``t`` has
+    ``s^4 / (s_1^4 / f + s_2^4 / f)`` degrees of freedom, ``f = points - 2`` for each line (Welch 1947, Biometrika 34, 28-35). The
+    lines may scatter by different amounts; their residuals are taken to be independent of each other.
+
+    Raises:
+        ValueError: fewer than three points, as for :func:`alpha_interval`.
+    """
+    found = []
+    for L in (first, second):
+        x, y = _logs(N, L)
+        if len(x) < 3:
+            raise ValueError(f"{len(x)} points: an interval needs at least 3")
+        found.append(stats.linregress(x, -y))
+    variances = np.array([line.stderr**2 for line in found])
+    freedom = variances.sum() ** 2 / (variances**2 / (len(x) - 2)).sum()
+    half = float(stats.t.ppf((1 + level) / 2, freedom) * np.sqrt(variances.sum()))
+    difference = float(found[1].slope - found[0].slope)
+    return difference, difference - half, difference + half
+
+
 def bootstrap(
     runs: Mapping[float, Sequence[float]],
     fit: Callable[[Sequence[float], Sequence[float]], PowerLaw] = straight,
@@ -104,6 +129,25 @@ def bootstrap(
     return np.array(slopes)
 
 
+def bootstrap_coverage(
+    law: PowerLaw, N: Sequence[float], seeds: int, noise: float = 0.01, *, repeats: int = 3000, draws: int = 1000, seed: int = 0
+) -> float:
+    """How often the 95% interval of :func:`bootstrap` holds the ``law``'s slope, in ``repeats`` experiments with ``seeds`` runs a size.
+
+    Losses scatter by the factor ``exp(noise * normal)``, independently. The means of ``seeds`` resampled losses scatter less than those
+    of new ones, by ``sqrt((seeds - 1) / seeds)``: few seeds make the interval too narrow.
+    """
+    random, x = np.random.default_rng(seed), np.log(np.asarray(N, dtype=float))
+    weights = (x - x.mean()) / ((x - x.mean()) ** 2).sum()
+    at, hits = np.arange(len(x))[None, :, None], 0
+    for _ in range(repeats):
+        L = law.loss(N)[:, None] * np.exp(noise * random.standard_normal((len(x), seeds)))
+        drawn = L[at, random.integers(0, seeds, (draws, len(x), seeds))].mean(2)
+        low, high = interval(-np.log(drawn) @ weights)
+        hits += low < law.alpha < high
+    return hits / repeats
+
+
 def interval(values: Sequence[float], level: float = 0.95) -> tuple[float, float]:
     """The middle ``level`` of the values."""
     low, high = np.quantile(np.asarray(values, dtype=float), [(1 - level) / 2, (1 + level) / 2])
@@ -120,19 +164,29 @@ def implied_mean_size(alpha: float, beta: float, L: Sequence[float]) -> float:
     return float(np.exp((-np.mean(np.log(L)) - beta) / alpha))
 
 
-def implied_sizes(L: Sequence[Sequence[float]], alphas: Sequence[float], betas: Sequence[float]) -> np.ndarray:
+def implied_sizes(
+    L: Sequence[Sequence[float]],
+    alphas: Sequence[float],
+    betas: Sequence[float],
+    residuals: Sequence[float] | None = None,
+) -> np.ndarray:
     """The sizes that reproduce published lines best: ``L`` has a row of losses for each task, all tasks at the same sizes.
 
-    An inference, under the assumption that the lines are least squares in natural logarithms.
+    ``residuals`` are published sums of squared residuals; they tell the sizes' distances several times as well as slopes do. An
+    inference, under the assumption that the lines are least squares in natural logarithms.
     """
     y = -np.log(np.asarray(L, dtype=float))
     alphas, betas = np.asarray(alphas), np.asarray(betas)
     means = np.log([implied_mean_size(a, b, row) for a, b, row in zip(alphas, betas, L, strict=True)])
+    wanted = None if residuals is None else np.sqrt(np.asarray(residuals, dtype=float))
 
     def misses(x):
-        lines = [np.polyfit(x, row, 1) for row in y]
+        slopes, heights = np.polyfit(x, y.T, 1)
         # a line's height at the mean size is far better known than its height at N = 1
-        return np.concatenate([[a - p[0] for a, p in zip(alphas, lines, strict=True)], alphas * (means - x.mean())])
+        parts = [alphas - slopes, alphas * (means - x.mean())]
+        if wanted is not None:
+            parts.append(wanted - np.linalg.norm(y - np.outer(slopes, x) - heights[:, None], axis=1))
+        return np.concatenate(parts)
 
     start = means.mean() + np.linspace(-0.6, 0.6, y.shape[1])
     return np.exp(optimize.least_squares(misses, start).x)

@@ -16,12 +16,18 @@ LOOK = {"Transformer": (DOT, DOT_TEXT, "s"), "dot product": (DOT, DOT_TEXT, "s")
 
 
 def lines(
-    panels: Mapping[str, Mapping[str, tuple[Sequence[float], Sequence[float], PowerLaw]]], unit: float = 1e9, name: str = "B"
+    panels: Mapping[str, Mapping[str, tuple[Sequence[float], Sequence[float], PowerLaw]]], unit: float = 1e9, name: str = "billions"
 ) -> Figure:
-    """A panel for each task: ``{task: {model: (sizes, losses, law)}}``, both axes logarithmic."""
+    """A panel for each task: ``{task: {model: (sizes, losses, law)}}``, both axes logarithmic.
+
+    Each panel has losses of its own and spans the same factor, so that slopes can be compared from panel to panel.
+    """
     rows = (len(panels) + 1) // 2
     fig, axes = plt.subplots(rows, min(2, len(panels)), figsize=(8, 2.75 * rows), squeeze=False)
+    ends = {task: np.log([f(L) for _, L, _ in models.values() for f in (min, max)]) for task, models in panels.items()}
+    span = 0.62 * max(float(np.ptp(e)) for e in ends.values())
     for ax, (task, models) in zip(axes.flat, panels.items(), strict=False):
+        middle = (ends[task].min() + ends[task].max()) / 2
         for model, (N, L, law) in models.items():
             colour, _, marker = LOOK[model]
             N = np.asarray(N)
@@ -31,7 +37,8 @@ def lines(
         ax.set_xscale("log")
         ax.set_yscale("log")
         ax.set_xticks(N / unit, [f"{n / unit:g}" for n in N])
-        low, high = ax.get_ylim()
+        low, high = np.exp(middle - span), np.exp(middle + span)
+        ax.set_ylim(low, high)
         ticks = [t for t in np.round(np.arange(0.02, 6, 0.02), 2) if low <= t <= high]
         ticks = ticks[:: max(1, len(ticks) // 4)]
         ax.set_yticks(ticks, [f"{t:g}" for t in ticks])
@@ -45,9 +52,9 @@ def lines(
             0.05, y, f"{'■' if LOOK[model][2] == 's' else '●'} {model}", transform=first.transAxes, color=LOOK[model][1], fontsize=10
         )
     for ax in axes[-1]:
-        ax.set_xlabel(f"active parameters ({name}, log)")
+        ax.set_xlabel(f"active parameters in {name} (log)")
     for ax in axes[:, 0]:
-        ax.set_ylabel("loss (log)")
+        ax.set_ylabel("loss in nats (log)")
     return fig
 
 
@@ -76,7 +83,7 @@ def slopes(
 def mean_sizes(rows: Mapping[str, Mapping[str, tuple[float, float, float]]], nominal: float) -> Figure:
     """The geometric mean size that each published line implies, ``{task: {model: (size, low, high)}}`` in parameters."""
     billions = {task: {m: tuple(x / 1e9 for x in v) for m, v in models.items()} for task, models in rows.items()}
-    fig = slopes(billions, "geometric mean of the sizes N (billions)", nominal / 1e9)
+    fig = slopes(billions, "geometric mean of the sizes N in billions; bars: what rounding in the tables may hide", nominal / 1e9)
     (ax,) = fig.axes
     ax.set_xlim(1.75, 2.15)
     ax.text(nominal / 1e9, -len(rows) + 0.44, f" {nominal / 1e9:.2f}, that of 1, 2, 3.5", fontsize=9.5, va="bottom")
@@ -91,9 +98,9 @@ def two_fits(N, L, straight: PowerLaw, offset: PowerLaw, truth: PowerLaw) -> Fig
     for row, n in zip(L, N, strict=True):
         ax.plot([n] * len(row), row, "o", color="black", ms=4, alpha=0.6)
     ax.plot(at, truth.loss(at), **REFERENCE)
-    ends = [("truth", truth)]
-    for name, law, line in (("straight", straight, "-"), ("with an offset", offset, "-.")):
-        ax.plot(at, law.loss(at), color="#555555", lw=1.8, linestyle=line)
+    ends = [("truth (dashed)", truth)]
+    for name, law, line, wide in (("straight (solid)", straight, "-", 1.8), ("with an offset (dotted)", offset, ":", 3.2)):
+        ax.plot(at, law.loss(at), color="#555555", lw=wide, linestyle=line)
         ends.append((name, law))
     ax.set_xscale("log")
     ax.set_yscale("log")
@@ -105,7 +112,7 @@ def two_fits(N, L, straight: PowerLaw, offset: PowerLaw, truth: PowerLaw) -> Fig
         ax.text(1.15e9, np.exp(last), name, va="center", fontsize=10.5)
     ax.axvspan(N.min(), N.max(), color="#F0F0F0", zorder=0)
     ax.text(N.min() * 1.1, high, "measured", fontsize=9.5, va="top")
-    ax.set_xlim(N.min() / 1.3, 1e10)
+    ax.set_xlim(N.min() / 1.3, 1.5e10)
     ax.set_xticks([10.0**e for e in range(5, 10)])
     ticks = [t for t in (0.05, 0.1, 0.2, 0.5, 1, 1.5, 2, 3, 4, 6, 8) if low <= t <= high]
     ax.set_yticks(ticks, [f"{t:g}" for t in ticks])

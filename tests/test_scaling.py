@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from matplotlib import pyplot as plt
+from scipy import stats
 
 from simplex_lab import experiments, records, scaling, scaling_plots
 
@@ -80,6 +81,54 @@ def test_implied_sizes_reproduce_the_published_slopes(model, sizes):
         assert scaling.straight(N, losses(model, task)).alpha == pytest.approx(alpha, abs=3e-4)
 
 
+def sizes_of(model, with_residuals, random=None):
+    """Sizes behind Tables 3 and 4; with ``random`` one draw of what rounding to the printed digits may hide."""
+    L = np.array([losses(model, t) for t in TASKS])
+    alphas, betas = (np.array([records.published("table 3", name, model=model, task=t) for t in TASKS]) for name in ("alpha", "beta"))
+    residuals = np.array([records.published("table 4", "residual", model=model, task=t) for t in TASKS])
+    if random:
+        alphas, betas, L = (v + 5e-5 * random.uniform(-1, 1, v.shape) for v in (alphas, betas, L))
+        residuals = residuals * (1 + 0.035 * random.uniform(-1, 1, 4))
+    return scaling.implied_sizes(L, alphas, betas, residuals if with_residuals else None) / 1e9
+
+
+@pytest.mark.parametrize(("model", "sizes"), [("Transformer", (1.01, 1.92, 3.22)), ("2-simplicial", (1.10, 2.09, 3.52))])
+def test_table_4_pins_the_sizes_and_agrees_with_least_squares(model, sizes):
+    N = sizes_of(model, True)
+    assert tuple(N.round(2)) == sizes
+    for task in TASKS:
+        told = records.published("table 4", "residual", model=model, task=task)
+        # rounding of the losses moves a residual's root by 2e-4 at the most
+        assert np.sqrt(scaling.straight(N, losses(model, task)).residual) == pytest.approx(np.sqrt(told), abs=2e-4)
+    spread = {r: np.ptp([sizes_of(model, r, np.random.default_rng(s)) for s in range(60)], axis=0) / N for r in (True, False)}
+    assert spread[True].max() < 0.012
+    assert spread[False].max() > 2.5 * spread[True].max()
+
+
+@pytest.mark.parametrize(
+    ("task", "difference", "half"), [("GSM8k", 0.025, 0.073), ("MMLU", 0.010, 0.021), ("MMLU-pro", 0.017, 0.053), ("MBPP", 0.011, 0.126)]
+)
+def test_no_difference_of_the_papers_slopes_leaves_out_zero(task, difference, half):
+    d, low, high = scaling.difference_interval(ACTIVE, *(losses(m, task) for m in ("Transformer", "2-simplicial")))
+    assert (round(d, 3), round((high - low) / 2, 3)) == (difference, half)
+    assert low < 0 < high
+
+
+def test_the_interval_of_a_difference_covers_and_is_students_where_scatter_is_equal():
+    random = np.random.default_rng(0)
+    hits = 0
+    for _ in range(400):
+        first, second = (law(SIZES, a, -2.0) * np.exp(s * random.standard_normal(6)) for a, s in ((0.2, 0.02), (0.25, 0.01)))
+        _, low, high = scaling.difference_interval(SIZES, first, second)
+        hits += low < 0.05 < high
+    assert 0.92 < hits / 400 < 0.98
+    bent = law(SIZES, 0.2, -2.0) * np.exp([0.01, -0.01, 0, 0, -0.01, 0.01])
+    low, high = scaling.alpha_interval(SIZES, bent)
+    _, left, right = scaling.difference_interval(SIZES, bent, bent)
+    stderr = (high - low) / 2 / stats.t.ppf(0.975, 4)
+    assert (right - left) / 2 == pytest.approx(stats.t.ppf(0.975, 8) * np.sqrt(2) * stderr)
+
+
 def test_an_interval_from_t_covers_as_often_as_it_says():
     random = np.random.default_rng(0)
     hits = 0
@@ -87,6 +136,19 @@ def test_an_interval_from_t_covers_as_often_as_it_says():
         low, high = scaling.alpha_interval(SIZES, law(SIZES, 0.2, -2.0) * np.exp(0.02 * random.standard_normal(len(SIZES))))
         hits += low < 0.2 < high
     assert 0.92 < hits / 400 < 0.98
+
+
+def test_three_seeds_make_a_bootstrap_that_promises_too_much():
+    """95% said, about 83% held."""
+    N, truth = np.geomspace(1e5, 1e7, 5), scaling.PowerLaw(0.13, -1.8, 0.0, 0, 1, 5)
+    held = [scaling.bootstrap_coverage(truth, N, seeds, repeats=2000, draws=400) for seeds in (3, 10, 30)]
+    assert held == pytest.approx([0.82, 0.92, 0.94], abs=0.02)
+    random, hits = np.random.default_rng(0), 0
+    for _ in range(100):  # the same with the function that the chapter uses
+        L = truth.loss(N)[:, None] * np.exp(0.01 * random.standard_normal((5, 3)))
+        low, high = scaling.interval(scaling.bootstrap(dict(zip(N, L, strict=True)), draws=60))
+        hits += low < 0.13 < high
+    assert 0.7 < hits / 100 < 0.9
 
 
 def test_the_bootstrap_sees_the_spread_of_seeds():
@@ -118,6 +180,8 @@ def test_too_few_points_are_refused():
         scaling.with_offset((1e6, 1e7), (1.0, 0.9))
     with pytest.raises(ValueError, match="at least 3"):
         scaling.alpha_interval((1e6, 1e7), (1.0, 0.9))
+    with pytest.raises(ValueError, match="at least 3"):
+        scaling.difference_interval((1e6, 1e7), (1.0, 0.9), (1.0, 0.8))
 
 
 def test_a_published_number_is_one_or_none():
