@@ -25,7 +25,7 @@ def lines(
     rows = (len(panels) + 1) // 2
     fig, axes = plt.subplots(rows, min(2, len(panels)), figsize=(8, 2.75 * rows), squeeze=False)
     ends = {task: np.log([f(L) for _, L, _ in models.values() for f in (min, max)]) for task, models in panels.items()}
-    span = 0.62 * max(float(np.ptp(e)) for e in ends.values())
+    span = 0.68 * max(float(np.ptp(e)) for e in ends.values())
     for ax, (task, models) in zip(axes.flat, panels.items(), strict=False):
         middle = (ends[task].min() + ends[task].max()) / 2
         for model, (N, L, law) in models.items():

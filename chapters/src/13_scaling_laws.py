@@ -22,7 +22,9 @@ plots.style()
 # %% [markdown] tags=["slide"]
 # ## One picture
 #
-# The paper trains Transformers of three sizes, and the same with every fourth layer 2-simplicial. Its Table 2 has the losses on four tests. Here they are, with a straight line through each three.
+# The paper trains Transformers of three sizes, and the same with every fourth layer 2-simplicial. They are mixtures of experts: a token passes only some of the parameters, the *active* ones, and these are counted.
+#
+# Its Table 2 has the losses on four tests: GSM8k (sums told as a story), MMLU (multiple choice from 57 subjects), MMLU-pro (the same, harder, ten options), MBPP (short Python programs from a sentence). A loss is a negative log-likelihood; with natural logarithms, as we take it to be, its unit is the *nat*. Here they are, with a straight line through each three.
 
 # %% tags=["more"]
 MODELS, ACTIVE = ("Transformer", "2-simplicial"), (1e9, 2e9, 3.5e9)
@@ -41,7 +43,7 @@ show_figure(
     ),
     "Four panels, one a test: loss against active parameters, both logarithmic, three points a model. "
     "The 2-simplicial line starts level with the other, or above it, and falls a little faster in all four.",
-    caption="results/published.csv (arXiv:2507.02754, Table 2)",
+    caption="Each panel has losses of its own, and all span the same factor: slopes can be compared. results/published.csv (arXiv:2507.02754, Table 2)",
 )
 
 # %% [markdown]
@@ -102,7 +104,14 @@ for t in TASKS:
 # %% [markdown] tags=["slide"]
 # ## What three points can carry
 #
-# A line has two numbers. Of three points one is left over to say how far off the line is: one degree of freedom. If points scatter about the true line, independently and normally, the interval of the slope is Student's *t* times its standard error. With one degree of freedom *t* is 12.7, not 2.
+# A residual is what a point misses the line by. The slope's standard error, for *n* points:
+#
+# $$s^2 = \frac{\sum \text{residual}^2 \,/\, (n - 2)}{\sum (\log N - \text{mean})^2}$$
+#
+# The scatter of the points over the spread of the sizes. Two numbers make a line, so *n* - 2 residuals' worth is left to tell the scatter: the *degrees of freedom*. With three points it is one.
+
+# %% [markdown]
+# If points scatter independently and normally about the true line, the 95% interval is alpha ± *t s*. Were the scatter known, *t* would be 1.96. A single leftover is often small by luck, and then *s* is too small. To be right 95 times in 100 all the same, Student's *t* must be 12.7.
 
 # %% tags=["more"]
 wide = predict(
@@ -126,7 +135,26 @@ show_figure(
 )
 
 # %% [markdown]
-# In all four the intervals overlap. That does not say the exponents are equal. It says that three points do not tell. Nor does the very short purple interval of MMLU-pro say that this slope is known to 3%: three points fell on a line, as they do now and then.
+# In all four the intervals overlap, but that is not the test. Two intervals can overlap while the *difference* is known well: errors add as squares, not as lengths. So take the interval of the difference itself, with $s^2 = s_1^2 + s_2^2$. Its *t* is Welch's, between 4.3 and 12.7 here, as the scatter lies in both lines or in one.
+
+# %%
+for t in TASKS:
+    more, low, high = scaling.difference_interval(ACTIVE, *(table_2(m, t) for m in MODELS))
+    print(
+        f"{t:9s} difference of the slopes {more:+.3f} +- {(high - low) / 2:.3f}: {low:+.3f} to {high:+.3f}"
+    )
+
+# %% [markdown]
+# Zero lies in all four. That does not say that the exponents are equal. It says that three points do not tell. (Both models answered the same questions; if what is odd about a test moves both alike, the difference is known better than this, and we cannot see by how much.) Nor does the very short purple interval of MMLU-pro say that this slope is known to 3%: three points fell on a line, as they do now and then. Here is what each line misses:
+
+# %%
+for t in TASKS:
+    for m in MODELS:
+        misses = 100 * (np.array(table_2(m, t)) / fits[m, t].loss(ACTIVE) - 1)
+        print(f"{t:9s} {m:12s}", "  ".join(f"{miss:+.2f}%" for miss in misses))
+
+# %% [markdown]
+# Above, below, above, or the reverse: three points have one leftover, so the three misses are one number in three places. Five lines bow one way and three the other, so no common bend shows.
 #
 # And R²? Draw three losses at random, sort them, fit:
 
@@ -138,15 +166,20 @@ for least in (0.9, 0.99):
     print(f"R^2 above {least}: {np.mean(r2 > least):.0%} of the random triples")
 
 # %% [markdown]
-# Random losses that fall reach 0.9 more often than not. R² measures how much of the spread the line explains, and the spread is the trend itself. And 0.9998 left the slope open by a sixth. Look at residuals instead.
+# Random losses that fall reach 0.9 more often than not. R² measures how much of the spread the line explains, and the spread is the trend itself. And 0.9998 left the slope open by a sixth. Look at residuals and intervals instead.
 
 # %% [markdown] tags=["slide"]
 # ## Which sizes? An inference
 #
-# A least-squares line passes through the mean point: the mean of *log N* and the mean of *-log L*. We know the published alpha and beta, and we know the losses. Solve for the mean of *log N*.
+# A least-squares line passes through the mean point: the mean of *log N* and the mean of *-log L*. Check it on a line of ours:
 
-# %% tags=["more"]
-show_source(scaling.implied_mean_size)
+# %%
+law, L = fits["Transformer", "GSM8k"], table_2("Transformer", "GSM8k")
+print(f"mean of -log L: {-np.mean(np.log(L)):.4f}")
+print(f"the line there: {law.alpha * np.mean(np.log(ACTIVE)) + law.beta:.4f}")
+
+# %% [markdown]
+# We know the published alpha and beta, and we know the losses. One thing in that equation is unknown: the mean of *log N*. Its exponential is the *geometric mean* of the sizes, the third root of their product. Exercise 13.3 asks you to solve for it; `scaling.implied_mean_size` does it here.
 
 # %% tags=["slide"]
 sizes = predict(
@@ -173,42 +206,67 @@ show_figure(
     scaling_plots.mean_sizes(found, float(np.exp(np.mean(np.log(ACTIVE))))),
     "Geometric mean sizes that the published lines imply: about 1.84 billion for the Transformer and 2.01 for the "
     "2-simplicial model in all four tests; bars are what rounding may hide, and they do not touch.",
-    caption="results/published.csv (arXiv:2507.02754, Tables 2 and 3)",
+    caption="Bars: what rounding in the tables may hide; the dashed line is where 1, 2 and 3.5 billion would be. results/published.csv (arXiv:2507.02754, Tables 2 and 3)",
 )
 
 # %% [markdown]
-# Four tests agree to a percent, and the two models differ by nine. If the lines are ordinary least squares in natural logarithms, then the 2-simplicial models were entered with 9% more active parameters. More projections hardly explain that: with 64 query heads on one key head they add 1.5% to the attention of every fourth layer (chapter 11). So the models differ in something else, or the lines were fitted in another way. We cannot tell. Nor would it explain a better exponent: all sizes times 1.09 move beta and leave alpha. The four lines of a model also tell its single sizes, to a few percent:
+# Four tests agree to a percent, and the two models differ by nine. If the lines are ordinary least squares in natural logarithms, then the 2-simplicial models were entered with 9% more active parameters. Are they? Table 4 can tell: it has each line's sum of squared residuals, and these depend on the single sizes. Choose three sizes for each model so that its slopes, mean points and residuals come out, twelve published numbers:
+
+# %%
+told = {
+    m: [records.published("table 4", "residual", model=m, task=t) for t in TASKS] for m in MODELS
+}
+pinned = {}
+for m in MODELS:
+    a, b = np.transpose([published[m, t] for t in TASKS])
+    L = [table_2(m, t) for t in TASKS]
+    for name, extra in ("Tables 2 and 3", None), ("Tables 2 to 4", told[m]):
+        pinned[m] = scaling.implied_sizes(L, a, b, extra)
+        sizes_B = ", ".join(f"{n / 1e9:.2f}B" for n in pinned[m])
+        print(f"{m:12s} {name}: {sizes_B}, +- {scaling.rounding_moves(L, a, b, extra):.1%}")
 
 # %%
 for m in MODELS:
-    a, b = zip(*(published[m, t] for t in TASKS), strict=True)
-    N = scaling.implied_sizes([table_2(m, t) for t in TASKS], a, b)
-    print(f"{m:12s}", ", ".join(f"{n / 1e9:.2f}B" for n in N))
+    for t, published_residual in zip(TASKS, told[m], strict=True):
+        nominal, ours = (scaling.straight(N, table_2(m, t)).residual for N in (ACTIVE, pinned[m]))
+        print(
+            f"{m:12s} {t:9s} published {published_residual:.1e}, at these sizes {ours:.1e}, at 1, 2, 3.5B {nominal:.1e}"
+        )
 
 # %% [markdown]
-# What would 9% more parameters buy a plain Transformer, at its own slope? Beside it what the 2-simplicial model of the middle size gained.
+# With Table 4 rounding hardly moves the sizes. Each of the three is about 9% larger. And the residuals come out, seven to within a tenth and the eighth to a fifth, which is what rounding of the losses allows. At 1, 2 and 3.5 billion they do not: one of them is a tenth of the published one. Twelve numbers from three sizes: that supports the assumption. (Logarithms to another base would have changed all residuals by one factor.)
+
+# %% [markdown]
+# Larger by what? More projections hardly explain it: with 64 query heads on one key head they add 1.5% to the attention of every fourth layer (chapter 11). So the models differ in something else. Nor does it explain a better exponent: all sizes times 1.09 move beta and leave alpha. But what would 9% more parameters buy a plain Transformer, at its own slope? Beside it what the 2-simplicial model gained at each size.
 
 # %%
 for t in TASKS:
     bought = 1 - 1.09 ** -published["Transformer", t][0]
-    plain, triple = table_2("Transformer", t)[1], table_2("2-simplicial", t)[1]
-    print(f"{t:9s} bought by size: {bought:.2%}   gained at 2B: {1 - triple / plain:.2%}")
+    gained = [
+        1 - triple / plain for plain, triple in zip(*(table_2(m, t) for m in MODELS), strict=True)
+    ]
+    print(
+        f"{t:9s} bought by size: {bought:.2%}   gained at 1, 2, 3.5B:",
+        "  ".join(f"{g:+.2%}" for g in gained),
+    )
 
 # %% [markdown]
-# About the same. How sure can one be? The arithmetic is safe: rounding cannot move 1.84 to 2.01. Two things are not. The fits may not be ordinary least squares. And nobody but the authors knows what N counts. This is an inference of this course; the paper does not say it. It takes nothing from the losses; and at 3.5 billion two of the four gains are larger than this, two smaller.
+# At 2 billion about the same. At 1 billion nothing was gained, where the size alone should have bought a percent; at 3.5 billion two of the four gains are larger, one equal, one smaller. So 9% is the size of the gains, and not their shape.
+#
+# How sure can one be? The arithmetic is safe: rounding cannot move 1.84 to 2.01. That the lines are least squares is supported, not known. And nobody but the authors knows what N counts. This is an inference of this course; the paper does not say it. It takes nothing from the losses.
 
 # %% [markdown] tags=["slide"]
 # ## What an offset does
 #
-# Text cannot be predicted perfectly. A loss has a floor *E*, and
+# Text cannot be predicted perfectly. A loss has an *offset* *E* that no size removes (others call it floor, or irreducible loss), and
 #
 # $$L = E + e^{-\beta} N^{-\alpha}$$
 #
 # is what others fit (Hoffmann et al. 2022). The paper leaves *E* out. Suppose that the truth has one, and fit a straight line.
 
 # %% tags=["more"]
-floor = predict(
-    "Truth: alpha = 0.3 with a floor. A straight line finds an exponent that is",
+bent_law = predict(
+    "Truth: alpha = 0.3 with an offset. A straight line finds an exponent that is",
     "too small",
     "right",
     "too large",
@@ -222,12 +280,12 @@ for E in (0.0, 0.9, 1.0):
     print(
         f"E = {E}: straight {line.alpha:.3f} (R^2 {line.r2:.3f}), with an offset {bent.alpha:.3f}"
     )
-floor.reveal("too small")
+bent_law.reveal("too small")
 
 # %% [markdown]
-# Compare the last two rows. Both models have the exponent 0.3, and one has a lower floor. The straight line reports a better exponent, by 7%. A lower floor is worth having. But it is another claim. The gap stays 0.1 at every size, and above their floors both losses fall at the same rate. The straight line calls that gap an exponent.
+# Compare the last two rows. Both models have the exponent 0.3, and one has a lower offset. The straight line reports a better exponent, by 7%. A lower offset is worth having. But it is another claim. The gap stays 0.1 at every size, and above their offsets both losses fall at the same rate. The straight line calls that gap an exponent.
 #
-# So fit the floor, too? Move the sliders. With three sizes the curve can pass through all three points, and nothing is left to say whether it is right.
+# So fit the offset, too? Move the sliders; the last one draws the seeds anew. With three sizes the curve can pass through all three points, and nothing is left to say whether it is right.
 
 # %% tags=["slide"]
 offset_explorer()
@@ -245,10 +303,20 @@ random = np.random.default_rng(1)
 truth = scaling.PowerLaw(0.13, -1.8, 0.0, 0, 1, 5)
 runs = {n: truth.loss(n) * np.exp(0.01 * random.standard_normal(3)) for n in N}
 low, high = scaling.interval(scaling.bootstrap(runs))
-print(f"alpha between {low:.3f} and {high:.3f}; truth 0.13")
+print(f"alpha between {low:.4f} and {high:.4f}; truth {truth.alpha:.4f}")
 
 # %% [markdown]
-# It is a narrow statement. It knows how seeds scatter. It knows nothing of sizes that were not run, of a learning rate that fits one size better than another, nor of a law that bends.
+# The interval misses the truth, if not by much. One in twenty should. How many do? Make 3000 such experiments:
+
+# %%
+for seeds in (3, 10):
+    held = scaling.bootstrap_coverage(truth, N, seeds)
+    print(f"{seeds:2d} seeds: {held:.0%} of the 95% intervals hold the truth")
+
+# %% [markdown]
+# With three seeds about one in six misses. Three losses drawn from three repeat themselves, so their means scatter less than those of new seeds, by the root of 2/3. Read such an interval as right five times in six, or run more seeds.
+#
+# And it is a narrow statement. It knows how seeds scatter. It knows nothing of sizes that were not run, of a learning rate that fits one size better than another, nor of a law that bends.
 
 # %% [markdown] tags=["slide"]
 # ## A small grid of our own
@@ -278,6 +346,16 @@ for task in experiments.SIZES:
         low, high = scaling.interval(slopes["2-simplicial"] - slopes["dot product"])
         print(f"{task}, {name}: {told}; difference {low:+.3f} to {high:+.3f}")
 
+# %% [markdown] tags=["slide"]
+# ## What would support a better exponent
+#
+# - Five sizes or more, over a factor of a hundred: *t* falls to 3.2, and a bend shows.
+# - Seeds at each size, and a learning rate tuned at each size for each model.
+# - Parameters and work counted alike for both, and published with the losses.
+# - An interval of the difference that leaves out 0, in the straight fit and in the one with an offset.
+# - A forecast: fit the small sizes, write down the loss of a larger one, then train it.
+# - The same on models that nobody looked at before, as other tests of the same models are not new models.
+
 # %% [markdown]
 # ## Quiz
 
@@ -287,11 +365,12 @@ quiz("13")
 # %% [markdown] tags=["slide"]
 # ## Take with you
 #
-# - Two points make a slope, three make a slope with one leftover. Student's factor for one leftover is 12.7.
-# - R² of a trend is large. Show residuals and intervals.
+# - Three points make a slope with one leftover; Student's factor is then 12.7.
+# - R² of a trend is large: show residuals and intervals.
 # - A fitted line passes through its mean point.
-# - A floor left out looks like a smaller exponent, and a lower floor like a larger one.
-# - More active parameters, a lower floor and a better exponent are three claims.
+# - An offset left out looks like a smaller exponent, and a lower offset like a larger one.
+# - Overlapping intervals are no test; that of the difference is.
+# - More active parameters, a lower offset and a better exponent are three claims.
 #
 # **Now do:** `simplex-lab start 13` copies [exercise 13](../exercises/13_scaling_laws.ipynb) to your `work/` folder.
 #

@@ -1,4 +1,4 @@
-"""Exercises of chapter 13: a power law fitted, the interval of its exponent, the sizes behind a published line, a fit with a floor."""
+"""Exercises of chapter 13: a power law fitted, the interval of its exponent, the sizes behind a published line, a fit with an offset."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ def _line(x, y):
     return torch.stack([slope, y.mean(-1) - slope * x.mean()], -1)
 
 
-def _losses(gen, n, *, floor=0.0, noise=0.05):
-    """n sizes from about 1e5 to 1e8, and losses that scatter about a power law with this floor."""
+def _losses(gen, n, *, offset=0.0, noise=0.05):
+    """n sizes from about 1e5 to 1e8, and losses that scatter about a power law with this offset."""
     N = torch.logspace(5, 8, n, dtype=F64) * (1 + 0.3 * torch.rand(n, dtype=F64, generator=gen))
     alpha = 0.1 + 0.2 * torch.rand(1, dtype=F64, generator=gen)
-    L = floor + 2 * (N / 1e5) ** -alpha
+    L = offset + 2 * (N / 1e5) ** -alpha
     return N, L * (noise * torch.randn(n, dtype=F64, generator=gen)).exp()
 
 
@@ -166,9 +166,9 @@ ALIKE = ("other-scale", "sum-squared", "no-E-in-the-law")  # where losses scatte
 
 
 def _floored(gen, n, grid, *, noise=0.06, apart=False):
-    """Losses above a floor, with so much noise that each slip shows; ``apart``: with so little that those alike part, too."""
+    """Losses above an offset, with so much noise that each slip shows; ``apart``: with so little that those alike part, too."""
     for _ in range(5000):
-        N, L = _losses(gen, n, floor=1.0, noise=noise)
+        N, L = _losses(gen, n, offset=1.0, noise=noise)
         offsets = L.min() * torch.linspace(0.1, 0.97, grid, dtype=F64)
         args = {"N": N, "L": L, "offsets": offsets[torch.randperm(grid, generator=gen)]}
         if apart and len({_fit_offset(**args, **OFFSET_SLIPS[name])[0].item() for name in ALIKE}) < len(ALIKE):
@@ -476,7 +476,7 @@ EXERCISES = (
     Exercise(
         id="13.4",
         entry="fit_offset",
-        title="a floor under the loss",
+        title="an offset under the loss",
         objective="For each offset E fit `-log(L - E) = alpha log N + beta` by least squares. The law is then `E + exp(-beta) N ** -alpha`. Choose the E whose law has the smallest sum of squared residuals of log L. All in float64.",
         difficulty=3,
         minutes=20,
@@ -567,8 +567,8 @@ EXERCISES = (
             _slip("worst-fit", "the fit with the LARGEST sum is chosen", "`argmax` or `argmin`?"),
             _slip(
                 "plus-offset",
-                "you fitted log(L + E): the floor is part of the loss, so what falls with N is L - E",
-                "a loss of 3 above a floor of 2: how much of it can a larger model still remove?",
+                "you fitted log(L + E): the offset is part of the loss, so what falls with N is L - E",
+                "a loss of 3 above an offset of 2: how much of it can a larger model still remove?",
             ),
             _slip("index", "alpha is right, and the first number is the place of E in the grid, not E", "what does `offsets[index]` give?"),
             _slip(

@@ -1,7 +1,7 @@
 # %% [markdown]
 # # Exercise 13: scaling laws
 #
-# Four short functions: a power law fitted, the interval of its exponent, the sizes behind a published line, and a fit with a floor. They belong to
+# Four short functions: a power law fitted, the interval of its exponent, the sizes behind a published line, and a fit with an offset. They belong to
 # [chapter 13](../chapters/13_scaling_laws.ipynb). PyTorch is all they need, and every tensor is in float64.
 #
 # <!-- exercise -->
@@ -141,7 +141,7 @@ check("13.4", fit_offset)
 #
 # **Common mistakes.** Comparing log(L - E), or R² of it. The straight line's alpha beside the chosen E. A best-so-far that is never updated, so that the last offset wins.
 #
-# **What a pass does not prove.** That E is the floor: noise moves it far. Nor that no better law exists: alpha and beta were fitted to log(L - E), only E to log L. `scaling.with_offset` moves all three at once.
+# **What a pass does not prove.** That E is what no size removes: noise moves it far. Nor that no better law exists: alpha and beta were fitted to log(L - E), only E to log L. `scaling.with_offset` moves all three at once.
 
 # %% [markdown]
 # ## Done

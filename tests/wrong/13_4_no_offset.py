@@ -1,4 +1,4 @@
-"""A floor is a small correction: take 0.
+"""An offset is a small correction: take 0.
 
 exercise: 13.4
 rung: hand
