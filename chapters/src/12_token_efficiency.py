@@ -13,15 +13,7 @@ from statistics import mean, median
 
 import torch
 
-from simplex_lab import (
-    efficiency,
-    efficiency_plots,
-    experiments,
-    plots,
-    records,
-    standing,
-    verdicts,
-)
+from simplex_lab import efficiency, efficiency_plots, experiments, plots, records, verdicts
 from simplex_lab.explorers import learning_explorer
 from simplex_lab.model import ModelConfig, flops_per_token, match_parameters, parameter_count
 from simplex_lab.quiz import predict, quiz
@@ -353,6 +345,8 @@ place = predict(
 )
 
 # %% tags=["slide"]
+from simplex_lab import standing
+
 large, small = (standing.places(standing.recorded(n)) for n in ("places", "places_small"))
 of_task = {t: experiments.TASKS[t] for t in large}
 show_figure(
@@ -460,10 +454,10 @@ quiz("12")
 # ## Take with you
 #
 # - Tokens to a target, infinity for never, medians over seeds, and an interval for the ratio.
-# - Each arm its own rate, chosen on other seeds, and its own start. The best rival, not the nearest. A control.
+# - Each arm its own rate, chosen on other seeds, and its own start. The best rival. A control.
 # - Say what is equal, and give the price of a token beside their number.
 # - A task with triples in it is not yet a task on which triples win. Where pairs are enough, they lose.
-# - With small embeddings a 2-simplicial layer belongs at the bottom; with large ones it may stand anywhere.
+# - With small embeddings the layer belongs at the bottom; with large ones anywhere.
 #
 # **Now do:** `simplex-lab start 12` copies [exercise 12](../exercises/12_token_efficiency.ipynb) to your `work/` folder.
 #
