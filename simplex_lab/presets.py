@@ -11,7 +11,7 @@ from statistics import median
 
 import torch
 
-from simplex_lab import experiments, parallel, records
+from simplex_lab import experiments, parallel, records, verdicts
 from simplex_lab.efficiency import tokens_to
 from simplex_lab.model import ModelConfig, match_parameters, parameter_count
 from simplex_lab.tasks import Composition, Match, WindowBits
@@ -140,9 +140,11 @@ def probe_positions(seed: int = 0) -> dict[str, TrainConfig]:
 
 def again(task: str, seed: int = 0) -> dict[str, TrainConfig]:
     """The runs of chapter 12 that the ratio of a task is made of, as they are recorded in ``results/fine.csv``."""
+    v = verdicts.verdict(task, *verdicts.recorded())
     recorded = {row["config"]["cell"] for row in records.read("fine.csv")}
     cells = [cell for cell in experiments.fine(records.read("choosing.csv")) if cell.key in recorded and cell.config.seed == seed]
-    return {dict(cell.about)["arm"]: cell.config for cell in cells if dict(cell.about)["task"] == task}
+    of_task = {dict(cell.about)["arm"]: cell.config for cell in cells if dict(cell.about)["task"] == task}
+    return {arm: config for arm, config in of_task.items() if arm in (v.ours, v.theirs)}
 
 
 # Rows of an experiment that anybody can run once more, one after the other on whatever machine there is
