@@ -3,11 +3,13 @@
 Without a GPU everything runs in Triton's interpreter on 16-wide tiles; with one (``make test-gpu``) it runs there, in three dtypes.
 """
 
+import math
 from dataclasses import replace
 
 import pytest
 import torch
-from kernel_cases import CUDA, SINGLE_PAIRS, Case, check, check_single_pair_rows, in_dtypes, poison, tiles
+from kernel_cases import CUDA, SINGLE_PAIRS, SMALL, Case, check, check_single_pair_rows, draw, in_dtypes, poison, tiles
+from simplex_kernels import attention, backward_delta, backward_query, forward
 
 pytestmark = [pytest.mark.gpu] if CUDA else []
 
@@ -59,3 +61,18 @@ def test_kernels_are_the_reference_in_fp16(case):
 @pytest.mark.parametrize("case", SINGLE_PAIRS, ids=str)
 def test_single_pairs_in_low_precision(case, dtype):
     check_single_pair_rows(replace(case, dtype=dtype))
+
+
+@pytest.mark.parametrize("case", [Case(S=17, w1=3, w2=9), Case(S=20, H=8, Hkv=4, documents=True), Case(S=5, w1=1, w2=1)], ids=str)
+def test_both_deltas_alone_are_those_of_the_query_s_side(case):
+    """As the query's kernel computes them on its way: nothing stays unwritten, and the gradient of lse2 is in both."""
+    x = draw(case)
+    w1, w2 = min(case.w1, case.S), min(case.w2, case.S)
+    p = attention._problem(x[:5], case.options["documents"], w1, w2, case.D**-0.5, False, 0.0, 0.0)
+    o, lse2 = (t.contiguous() for t in forward.launch(p, SMALL["forward"]))
+    dlse2 = x[6].transpose(1, 2).contiguous()
+    _, stat = backward_query.launch(p, SMALL["backward_query"], o, lse2, x[5], dlse2)
+    keys_delta = torch.full_like(lse2, torch.nan)
+    delta = backward_delta.launch(p, o, x[5], dlse2, keys_delta)
+    torch.testing.assert_close(keys_delta, stat[..., 1], rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(delta, (o * x[5]).sum(-1) - dlse2 / math.log(2), rtol=1e-4, atol=1e-4)

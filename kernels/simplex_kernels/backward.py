@@ -53,8 +53,8 @@ def backward(p: Problem, o: Tensor, lse2: Tensor, do: Tensor, dlse2: Tensor | No
     total = B * Hkv * triton.cdiv(S, step)
     chunk = blocks_at_once(total, sum(numbers) * lse2.itemsize)
     chunked = chunk < total
-    size = {"size": p.k1.shape, "device": o.device}
-    sums = [torch.zeros(**size, dtype=lse2.dtype) if chunked else torch.empty(**size, dtype=o.dtype) for _ in range(4)]
+    like_keys = {"size": p.k1.shape, "device": o.device}
+    sums = [torch.zeros(**like_keys, dtype=lse2.dtype) if chunked else torch.empty(**like_keys, dtype=o.dtype) for _ in range(4)]
     parts = [torch.empty(chunk * size, dtype=lse2.dtype, device=o.device) for size in numbers]
     for first in range(0, total, chunk):
         last = min(first + chunk, total)
