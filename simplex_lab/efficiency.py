@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy import stats
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,31 @@ def ratio(ours: Sequence[float], theirs: Sequence[float], *, draws: int = 10_000
         float(np.quantile(x, q, method=m)) for x, q, m in zip(ends, ((1 - level) / 2, (1 + level) / 2), ("lower", "higher"), strict=True)
     )
     return Ratio(value, low, high)
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Mean over seeds of what one arm has more than another, with an interval."""
+
+    mean: float
+    low: float
+    high: float
+
+
+def paired(ours: Sequence[float], theirs: Sequence[float], level: float = 0.95) -> Difference:
+    """Mean of ``ours - theirs``, seed by seed, ``m +- t s / sqrt(n)`` with Student's ``t`` of ``n - 1`` degrees of freedom.
+
+    What both runs of a seed share, such as the data that they are judged on, falls out. Differences are taken to be about normal.
+
+    Raises:
+        ValueError: fewer than two seeds, or not the same number in both.
+    """
+    a, b = (np.asarray(x, dtype=float) for x in (ours, theirs))
+    if len(a) != len(b) or len(a) < 2:
+        raise ValueError(f"{len(a)} and {len(b)} runs: pairs need the same seeds, two at least")
+    d = a - b
+    half = float(stats.t.ppf((1 + level) / 2, len(d) - 1) * d.std(ddof=1) / math.sqrt(len(d)))
+    return Difference(float(d.mean()), float(d.mean()) - half, float(d.mean()) + half)
 
 
 def best_arm(arms: dict[str, Sequence[float]]) -> str:

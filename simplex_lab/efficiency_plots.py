@@ -10,7 +10,7 @@ from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 
-from simplex_lab.efficiency import Ratio
+from simplex_lab.efficiency import Ratio, paired
 from simplex_lab.plots import DOT, DOT_TEXT, REFERENCE, SIMPLICIAL
 from simplex_lab.verdicts import Curve, Verdict
 
@@ -169,18 +169,24 @@ def remedies(found: Mapping[str, Mapping[str, Ratio]], limit: float) -> Figure:
     return fig
 
 
-def windows(losses: Mapping[str, Sequence[float]]) -> Figure:
-    """Final held-out loss of every seed, one row for each pair of windows ``"w1 x w2"``; open marks see another number of pairs."""
+def windows(losses: Mapping[str, Sequence[float]], usual: str = "16 x 32") -> Figure:
+    """Held-out loss of every seed less that of the same seed at ``usual``, one row for each ``"w1 x w2"``, with the interval of the mean.
+
+    Filled marks see as many pairs as ``usual``, open ones another number.
+    """
     areas = {shape: int(np.prod([int(w) for w in shape.split(" x ")])) for shape in losses}
-    usual = max(set(areas.values()), key=list(areas.values()).count)
-    fig, ax = plt.subplots(figsize=(8, 0.45 * len(losses) + 1.0))
-    for row, (shape, values) in enumerate(losses.items()):
-        face = SIMPLICIAL if areas[shape] == usual else "none"
-        ax.plot(values, [-row] * len(values), "o", mec=SIMPLICIAL, mfc=face, ms=7, alpha=0.8, linestyle="none")
-        ax.plot(np.median(values), -row, "|", color="black", ms=16, mew=1.5)
-        ax.axhline(-row, color="#E4E4E4", lw=0.7, zorder=0)
-    ax.set_yticks([-r for r in range(len(losses))], [f"{shape} = {areas[shape]}" for shape in losses])
-    ax.set_ylim(-len(losses) + 0.4, 0.6)
+    fig, ax = plt.subplots(figsize=(8, 0.5 * len(losses) + 1.0))
+    shapes = sorted((shape for shape in losses if shape != usual), key=lambda shape: areas[shape])
+    for row, shape in enumerate(shapes):
+        face = SIMPLICIAL if areas[shape] == areas[usual] else "none"
+        d = paired(losses[shape], losses[usual])
+        ax.plot([d.low, d.high], [-row, -row], color=SIMPLICIAL, lw=6, alpha=0.25, solid_capstyle="butt")
+        seeds = np.subtract(losses[shape], losses[usual])
+        ax.plot(seeds, [-row] * len(seeds), "o", mec=SIMPLICIAL, mfc=face, ms=7, alpha=0.8, linestyle="none")
+        ax.plot(d.mean, -row, "|", color="black", ms=16, mew=1.5)
+    ax.axvline(0, **REFERENCE)
+    ax.set_yticks([-r for r in range(len(shapes))], [f"{shape} = {areas[shape]}" for shape in shapes])
+    ax.set_ylim(-len(shapes) + 0.4, 0.6)
     ax.set_ylabel("w1 x w2, pairs a query sees", fontsize=10.5)
-    ax.set_xlabel("final held-out loss (nats a byte), one mark a seed, a bar at the median")
+    ax.set_xlabel(f"held-out loss less that of the same seed at {usual} (nats a byte); left is better", fontsize=10.5)
     return fig

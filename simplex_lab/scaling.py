@@ -43,10 +43,10 @@ def straight(N: Sequence[float], L: Sequence[float]) -> PowerLaw:
     return _law(float(alpha), float(beta), 0.0, x, y)
 
 
-def with_offset(N: Sequence[float], L: Sequence[float], scale: float = 1e-3) -> PowerLaw:
+def with_offset(N: Sequence[float], L: Sequence[float], scale: float = 1e-3, near: PowerLaw | None = None) -> PowerLaw:
     """Robust fit with an offset: the Huber-like loss of ``log L`` (``scale`` is where squares end), from several starts.
 
-    The offset is what no size removes; it lies between 0 and the smallest loss.
+    The offset is what no size removes; it lies between 0 and the smallest loss. ``near`` is a fit of much the same losses: the one start.
 
     Raises:
         ValueError: fewer than three sizes: three numbers are fitted.
@@ -54,20 +54,26 @@ def with_offset(N: Sequence[float], L: Sequence[float], scale: float = 1e-3) -> 
     x, y = _logs(N, L)
     if len(np.unique(x)) < 3:
         raise ValueError(f"{len(np.unique(x))} sizes: an offset needs at least 3")
-    lowest = float(np.exp(y.min()))
+    lowest, middle = float(np.exp(y.min())), float(x.mean())
 
-    def misses(p):
-        return np.log(p[2] + np.exp(-p[1] - p[0] * x)) - y
+    def misses(p):  # slope, height of the law without its offset in the middle of the sizes, offset
+        return np.logaddexp(np.log(p[2]) if p[2] > 0 else -np.inf, p[1] - p[0] * (x - middle)) - y
 
+    def moves(p):
+        loss = np.exp(misses(p) + y)
+        falling = 1 - p[2] / loss
+        return np.stack([-(x - middle) * falling, falling, 1 / loss], axis=1)
+
+    shares = (0.0, 0.3, 0.6, 0.8, 0.9, 0.97) if near is None else (min(near.E / lowest, 0.97),)
     best = None
-    for share in (0.0, 0.3, 0.6, 0.8, 0.9, 0.97):
-        E = share * lowest
-        slope, start = np.polyfit(x, -np.log(np.exp(y) - 0.999 * E), 1)
+    for E in (share * lowest for share in shares):
+        slope, height = np.polyfit(x - middle, np.log(np.exp(y) - 0.999 * E), 1)
         bounds = ([0.0, -np.inf, 0.0], [np.inf, np.inf, 0.9999 * lowest])
-        p0 = (max(slope, 1e-6), start, E)
-        found = optimize.least_squares(misses, p0, bounds=bounds, loss="soft_l1", f_scale=scale, x_scale="jac", max_nfev=2000)
+        p0 = (max(-slope, 1e-6), height, E)
+        found = optimize.least_squares(misses, p0, moves, bounds, loss="soft_l1", f_scale=scale, x_scale="jac", max_nfev=2000)
         best = found if best is None or found.cost < best.cost else best
-    alpha, beta, E = map(float, best.x)
+    alpha, height, E = map(float, best.x)
+    beta = -height - alpha * middle
     return _law(alpha, beta, E, x, y)
 
 
