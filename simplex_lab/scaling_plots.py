@@ -138,11 +138,13 @@ def grid(runs: Mapping[str, Mapping[float, Sequence[float]]], laws: Mapping[str,
         for line, (name, law) in zip(("-", "-."), laws[model].items(), strict=False):
             top.plot(at, law.loss(at), color=colour, lw=1.4, linestyle=line, label=f"{model}, {name}")
             below.plot(N, 100 * (means / law.loss(N) - 1), color=colour, lw=1.2, linestyle=line, marker=marker, ms=4)
-        top.text(N.max() * 1.13, means[-1], model, color=text, va="center", fontsize=10)
+        others = [np.mean(r[max(r)]) for m, r in runs.items() if m != model]
+        side = "bottom" if all(means[-1] > o for o in others) else "top"  # labels of curves that meet lie above and below
+        top.text(N.max() * 1.13, means[-1], model, color=text, va=side, fontsize=10)
     top.set_xscale("log")
     top.set_yscale("log")
     low, high = top.get_ylim()
-    ticks = [t for e in range(-4, 2) for t in np.array([1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 8]) * 10.0**e if low <= t <= high]
+    ticks = [t for e in range(-4, 2) for t in np.array([1, 1.1, 1.2, 1.3, 1.5, 2, 2.5, 3, 4, 5, 6, 7, 8, 9]) * 10.0**e if low <= t <= high]
     ticks = ticks[:: max(1, len(ticks) // 6)]
     top.set_yticks(ticks, [f"{t:.3g}" for t in ticks])
     top.yaxis.set_minor_formatter(NullFormatter())

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from simplex_lab.efficiency import Ratio, best_arm, ratio, tokens_to
+from simplex_lab.efficiency import Ratio, best_arm, paired, ratio, tokens_to
 
 INF = math.inf
 
@@ -80,3 +80,24 @@ def test_the_best_arm_is_the_one_with_the_smallest_median():
 def test_an_arm_without_runs_is_refused():
     with pytest.raises(ValueError, match="each arm"):
         ratio([], [1.0])
+
+
+def test_pairs_take_out_what_the_seeds_share():
+    d = paired([1.0, 5.0, 9.0], [2.0, 6.5, 9.5])
+    assert d.mean == pytest.approx(-1)
+    assert d.high - d.mean == pytest.approx(d.mean - d.low) == pytest.approx(4.302653 * 0.5 / 3**0.5)  # t of 2 degrees of freedom
+
+
+def test_the_interval_of_pairs_covers_the_true_difference():
+    random, hits = np.random.default_rng(0), 0
+    for _ in range(400):
+        shared = 10 * random.standard_normal(5)
+        d = paired(shared + random.standard_normal(5), shared + random.standard_normal(5) + 1)
+        hits += d.low <= -1 <= d.high
+    assert 0.92 < hits / 400 < 0.98
+
+
+@pytest.mark.parametrize(("ours", "theirs"), [([1.0], [2.0]), ([1.0, 2.0], [1.0]), ([], [])])
+def test_pairs_need_the_same_seeds(ours, theirs):
+    with pytest.raises(ValueError, match="same seeds"):
+        paired(ours, theirs)

@@ -1,5 +1,7 @@
 """Power laws: known ones are found again, the paper's tables are refitted, and intervals hold what they promise."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from matplotlib import pyplot as plt
@@ -214,3 +216,10 @@ def test_our_own_grid_keeps_models_sizes_and_seeds_apart(tmp_path, monkeypatch):
     records.write(tmp_path / "sizes.csv", rows)
     monkeypatch.setattr(records, "RESULTS", tmp_path)
     assert experiments.grid("code") == {"dot product": {100: [2.0, 3.0]}, "2-simplicial": {101: [1.9, 2.9]}}
+
+
+def test_a_fit_from_near_is_the_fit_from_afar():
+    L = law(SIZES, 0.4, -4.0, 0.5) * np.exp(0.01 * np.random.default_rng(0).standard_normal(len(SIZES)))
+    far = scaling.with_offset(SIZES, L)
+    near = scaling.with_offset(SIZES, L, near=replace(far, E=far.E * 0.9))
+    assert (near.alpha, near.E) == pytest.approx((far.alpha, far.E), rel=1e-3)

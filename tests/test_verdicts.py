@@ -3,10 +3,11 @@
 from dataclasses import replace
 from math import inf, isnan
 
+import numpy as np
 import pytest
 from matplotlib import pyplot as plt
 
-from simplex_lab import efficiency_plots, experiments, explorers, verdicts
+from simplex_lab import efficiency, efficiency_plots, experiments, explorers, scaling, standing, verdicts
 from simplex_lab.experiments import CHOOSING, SEEDS
 
 OURS, THEIRS, OTHER = "2-simplicial, 1 layer", "dot product, 4 layers", "dot product, 1 layer"
@@ -26,6 +27,7 @@ SAID = {
     "relations, one hop": (1.2, 5 / 3 + 0.01, "loses"),
     "functions, one hop": (1.2, 5 / 3 + 0.01, "loses"),
     "sum of two": (0.9, 1.1, "ties"),
+    "code": (0.7, 0.8, "ties"),
 }
 
 
@@ -77,6 +79,45 @@ def test_of_tied_rivals_the_one_that_needs_least_stands():
     v = verdicts.verdict("Match3", tied, rows)
     assert (v.theirs, v.tokens.value) == (OTHER, 0.5)
     assert verdicts.verdict("Match3", tied, reported("Match3", {OURS: [2] * 5, THEIRS: [6] * 5})) is None
+
+
+def test_code_is_a_tie_by_the_rule_and_falls_one_way_in_pairs():
+    v = verdicts.table()["code"]
+    assert (v.tokens.low, v.tokens.high) == (0, inf)
+    ends = verdicts.per_seed(verdicts.recorded()[1], "code", "final held-out loss")
+    ours, theirs = ends[v.ours], ends[v.theirs]
+    d = efficiency.paired(ours, theirs)
+    assert d.high < -0.01
+    assert all(a < b for a, b in zip(ours, theirs, strict=True))
+    assert 1.8 < (max(ours) - min(ours)) / -d.mean < 2.5  # "twice"
+    assert sum(n == inf for n in verdicts.needed(verdicts.recorded()[1], "code", v.theirs)[v.theirs]) == 2
+
+
+def test_windows_are_as_the_chapter_tells_them():
+    shapes = [f"{w1} x {w2}" for w1, w2 in experiments.WINDOWS]
+    losses = verdicts.per_seed(standing.recorded("windows"), "code", "final held-out loss", shapes)
+    over = {s: efficiency.paired(losses[s], losses["16 x 32"]) for s in shapes if s != "16 x 32"}
+    assert over["8 x 32"].mean == pytest.approx(0.03, abs=0.005)
+    assert over["32 x 32"].mean == pytest.approx(-0.015, abs=0.003)
+    assert min(np.subtract(losses["8 x 32"], losses["16 x 32"])) > 0 > max(np.subtract(losses["32 x 32"], losses["16 x 32"]))
+    assert over["128 x 4"].low > 0
+    assert all(over[s].low < 0 < over[s].high for s in ("2 x 256", "4 x 128", "32 x 16"))
+
+
+def test_the_grid_of_sizes_is_as_chapter_13_tells_it():
+    code, match = experiments.grid("code"), experiments.grid("Match3, modulus 37")
+    smallest, largest = ([np.mean(code[m][end(code[m])]) for m in ("2-simplicial", "dot product")] for end in (min, max))
+    assert smallest[0] / smallest[1] == pytest.approx(1.05, abs=0.01)
+    assert largest[0] / largest[1] == pytest.approx(1, abs=0.01)
+    assert min(code["2-simplicial"][min(code["2-simplicial"])]) > max(code["dot product"][min(code["dot product"])])
+    for grid, worst in ((code, 0.05), (match, 1 / 3)):
+        for runs in grid.values():
+            N, L = scaling.means(runs)
+            assert max(abs(np.array(L) / scaling.straight(N, L).loss(N) - 1)) > worst
+    for runs, off in zip(code.values(), (-0.11, -0.14), strict=True):
+        N, L = scaling.means(runs)
+        assert scaling.straight(N[:-1], L[:-1]).loss(N[-1]) / L[-1] - 1 == pytest.approx(off, abs=0.005)
+        assert abs(scaling.with_offset(N[:-1], L[:-1]).loss(N[-1]) / L[-1] - 1) < 0.025
 
 
 @pytest.fixture(autouse=True)
