@@ -1,6 +1,7 @@
 """Kernels for compute capability 9.0 in Gluon, Triton's front end with explicit layouts; the stock kernels serve everything else.
 
-They compile for Triton 3.6 and 3.7.1 and have not been run yet: they are chosen only if ``SIMPLEX_KERNELS_HOPPER=1`` is set.
+They compile for Triton 3.6 and 3.7.1. On an H200 they were right and slower than they should be; since then forward and dq were changed and
+not run again, so they are chosen only if ``SIMPLEX_KERNELS_HOPPER=1`` is set.
 """
 
 import os

@@ -6,10 +6,14 @@ each with its operand A in registers:
     s2 = (q * k1_j) @ K2^T,  dP = (do * v1_j) @ V2^T     [ROWS, D] @ [D, BLOCK_K]
     dq += (dA @ K2) * k1_j                               [ROWS, BLOCK_K] @ [BLOCK_K, D]
 
-``q`` and ``do`` wait in shared memory, since dq, the logits and dP fill the registers. ``q``, ``K1`` and ``K2`` have their channels in the
-order of ``tiles.channel``, so that dq comes out in it.
+``q`` and ``do`` wait in shared memory, since dq, the logits and dP fill the registers. Channels are in the order of ``tiles.channel``
+throughout, and so dq comes out in it. The two warpgroups take turns at the tensor cores, three times a step: while one has them for S, the
+other forms its operand of dP, and while one has them for dP, the other computes exponentials.
 
-Compiled for Triton 3.6 and 3.7.1, and not yet run: chosen only if ``SIMPLEX_KERNELS_HOPPER=1``.
+What a step of both warpgroups takes on a multiprocessor, in clocks (see ``hopper/forward.py``): products 3,072, exponentials 1,024,
+operands of the products from shared memory 1,536, ``q`` and ``do`` from there 512, rows of K1 and V1 384.
+
+Right on an H200 in an earlier form; in this one compiled for Triton 3.6 and 3.7.1 and not run: chosen only if ``SIMPLEX_KERNELS_HOPPER=1``.
 """
 
 import torch
@@ -21,13 +25,14 @@ from triton.experimental.gluon.language.nvidia.hopper import fence_async_shared,
 
 from simplex_kernels.hopper.gluon import barrier, commit_group, wait_group
 from simplex_kernels.hopper.tiles import ROWS, WARPS, channel, fetch, in_order, lanes, load_row
+from simplex_kernels.hopper.turns import begin_turns, end_turns, pass_on, turn_for
 from simplex_kernels.problem import Problem
 
 
 @gluon.jit
 def _sweep(
     dq, Q, DO, lse2, delta, i, start, j_lo, k_lo, end, t_lo, t_hi, gap_at, gap,
-    k1_ptr, k1f_ptr, k2_ptr, v1_ptr, v2_ptr, k1_stride, k1f_stride, k2_stride, v1_stride, v2_stride, w1, w2, scale_log2, K2, V2,
+    k1_ptr, k2_ptr, v1_ptr, v2_ptr, k1_stride, k2_stride, v1_stride, v2_stride, w1, w2, scale_log2, K2, V2,
     D: gl.constexpr, BLOCK_K: gl.constexpr, POSITIONS: gl.constexpr, MASKED: gl.constexpr,
     S_LAYOUT: gl.constexpr, O_LAYOUT: gl.constexpr, LOADS: gl.constexpr, LANES: gl.constexpr,
 ):  # fmt: skip
@@ -38,7 +43,6 @@ def _sweep(
     DTYPE: gl.constexpr = k2_ptr.dtype.element_ty
     rows = gl.arange(0, BLOCK_K, layout=gl.SliceLayout(1, LOADS))
     cols = gl.arange(0, D, layout=gl.SliceLayout(0, LOADS))
-    d_a = gl.arange(0, D, layout=gl.SliceLayout(0, A))
     n = gl.arange(0, BLOCK_K, layout=gl.SliceLayout(0, S_LAYOUT))
     if t_lo < t_hi:
         k0 = k_lo + (t_lo + gl.where(t_lo >= gap_at, gap, 0)) * BLOCK_K
@@ -62,11 +66,13 @@ def _sweep(
             see_k = (k[None, :] <= i[:, None]) & (k[None, :] > i[:, None] - w2) & (k[None, :] >= start[:, None])
         for j in range(j_lo, end):
             # [ROWS, D] @ [D, BLOCK_K] -> [ROWS, BLOCK_K]
-            a = Q.load(A) * gl.load(k1_ptr + gl.cast(j, gl.int64) * k1_stride + d_a)[None, :]
+            a = turn_for(Q.load(A) * load_row(k1_ptr, j, k1_stride, D, LANES, gl.SliceLayout(0, A))[None, :])
             s2 = warpgroup_mma(a, k2.permute((1, 0)), gl.zeros([ROWS, BLOCK_K], gl.float32, S_LAYOUT), use_acc=False, is_async=True)
+            pass_on(j)
             s2 = warpgroup_mma_wait(0, deps=[s2, a])[0]
-            b = DO.load(A) * gl.load(v1_ptr + gl.cast(j, gl.int64) * v1_stride + d_a)[None, :]
+            b = turn_for(DO.load(A) * load_row(v1_ptr, j, v1_stride, D, LANES, gl.SliceLayout(0, A))[None, :])
             dp = warpgroup_mma(b, v2.permute((1, 0)), gl.zeros([ROWS, BLOCK_K], gl.float32, S_LAYOUT), use_acc=False, is_async=True)
+            pass_on(j)
             pivot = lse2
             if POSITIONS > 1:
                 pivot = gl.where((j <= i) & (j > i - w1) & (j >= start), lse2, float("inf"))
@@ -74,20 +80,21 @@ def _sweep(
             if MASKED:
                 p = gl.where(see_k, p, 0.0)
             dp = warpgroup_mma_wait(0, deps=[dp, b])[0]
-            da = gl.convert_layout((p * (dp - delta[:, None])).to(DTYPE), P)
+            da = turn_for(gl.convert_layout((p * (dp - delta[:, None])).to(DTYPE), P))
             # [ROWS, BLOCK_K] @ [BLOCK_K, D] -> [ROWS, D]
             u = warpgroup_mma(da, k2, gl.zeros([ROWS, D], gl.float32, O_LAYOUT), use_acc=False, is_async=True)
-            k1f = load_row(k1f_ptr, j, k1f_stride, D, LANES, gl.SliceLayout(0, O_LAYOUT))
+            k1 = load_row(k1_ptr, j, k1_stride, D, LANES, gl.SliceLayout(0, O_LAYOUT))
+            pass_on(j)
             u = warpgroup_mma_wait(0, deps=[u, da])[0]
-            dq += u * k1f[None, :]
+            dq += u * k1.to(gl.float32)[None, :]
         barrier()  # both warpgroups are done with the buffers that the next copies fill
     return dq
 
 
 @gluon.jit(do_not_specialize=["S", "w1", "w2"])
 def backward_query_hopper_kernel(
-    q_ptr, k1_ptr, k1f_ptr, k2_ptr, v1_ptr, v2_ptr, do_ptr, lse2_ptr, delta_ptr, starts_ptr, dq_ptr,
-    q_stride, k1_stride, k1f_stride, k2_stride, v1_stride, v2_stride, do_stride, S, Hkv, w1, w2, scale, scale_log2,
+    q_ptr, k1_ptr, k2_ptr, v1_ptr, v2_ptr, do_ptr, lse2_ptr, delta_ptr, starts_ptr, dq_ptr,
+    q_stride, k1_stride, k2_stride, v1_stride, v2_stride, do_stride, S, Hkv, w1, w2, scale, scale_log2,
     G: gl.constexpr, D: gl.constexpr, POSITIONS: gl.constexpr, HEADS: gl.constexpr, BLOCK_K: gl.constexpr,
 ):  # fmt: skip
     ROWS: gl.constexpr = POSITIONS * HEADS
@@ -105,6 +112,7 @@ def backward_query_hopper_kernel(
     Q = gl.allocate_shared_memory(DTYPE, [ROWS, D], SHARED_Q)
     DO = gl.allocate_shared_memory(DTYPE, [ROWS, D], SHARED_Q)
 
+    begin_turns(S)
     position_blocks = gl.cdiv(S, POSITIONS)
     pid = gl.program_id(0)
     head_block = pid % HEAD_BLOCKS
@@ -121,9 +129,9 @@ def backward_query_hopper_kernel(
     g_l = head_block * HEADS + r_l % HEADS
     in_l = ((i_l < S) & (g_l < G))[:, None]
     q_rows = q_ptr + b * q_stride[0] + (i_l.to(gl.int64) * q_stride[1] + (hkv * G + g_l) * q_stride[2])[:, None]
-    Q.store(gl.load(q_rows + channel(d_l, D)[None, :], mask=in_l, other=0.0))
+    Q.store(gl.load(q_rows + channel(d_l)[None, :], mask=in_l, other=0.0))
     do_rows = do_ptr + b * do_stride[0] + (i_l.to(gl.int64) * do_stride[1] + (hkv * G + g_l) * do_stride[2])[:, None]
-    DO.store(gl.load(do_rows + d_l[None, :], mask=in_l, other=0.0))
+    DO.store(gl.load(do_rows + channel(d_l)[None, :], mask=in_l, other=0.0))
     barrier()
     i = i_first + r_s // HEADS
     g = head_block * HEADS + r_s % HEADS
@@ -139,7 +147,6 @@ def backward_query_hopper_kernel(
         start_first = gl.load(starts_ptr + b * S + i_first)
         start_last = gl.load(starts_ptr + b * S + i_last)
     k1_ptr += b * k1_stride[0] + hkv * k1_stride[2]
-    k1f_ptr += b * k1f_stride[0] + hkv * k1f_stride[2]
     k2_ptr += b * k2_stride[0] + hkv * k2_stride[2]
     v1_ptr += b * v1_stride[0] + hkv * v1_stride[2]
     v2_ptr += b * v2_stride[0] + hkv * v2_stride[2]
@@ -153,32 +160,33 @@ def backward_query_hopper_kernel(
     dq = gl.zeros([ROWS, D], gl.float32, O_LAYOUT)
     dq = _sweep(
         dq, Q, DO, lse2, delta, i, start, j_lo, k_lo, end, full_lo, full_hi, tiles, 0,
-        k1_ptr, k1f_ptr, k2_ptr, v1_ptr, v2_ptr, k1_stride[1], k1f_stride[1], k2_stride[1], v1_stride[1], v2_stride[1],
-        w1, w2, scale_log2, K2, V2, D, BLOCK_K, POSITIONS, False, S_LAYOUT, O_LAYOUT, LOADS, LANES,
+        k1_ptr, k2_ptr, v1_ptr, v2_ptr, k1_stride[1], k2_stride[1], v1_stride[1], v2_stride[1], w1, w2, scale_log2, K2, V2,
+        D, BLOCK_K, POSITIONS, False, S_LAYOUT, O_LAYOUT, LOADS, LANES,
     )  # fmt: skip
     dq = _sweep(
         dq, Q, DO, lse2, delta, i, start, j_lo, k_lo, end, 0, tiles - full, full_lo, full,
-        k1_ptr, k1f_ptr, k2_ptr, v1_ptr, v2_ptr, k1_stride[1], k1f_stride[1], k2_stride[1], v1_stride[1], v2_stride[1],
-        w1, w2, scale_log2, K2, V2, D, BLOCK_K, POSITIONS, True, S_LAYOUT, O_LAYOUT, LOADS, LANES,
+        k1_ptr, k2_ptr, v1_ptr, v2_ptr, k1_stride[1], k2_stride[1], v1_stride[1], v2_stride[1], w1, w2, scale_log2, K2, V2,
+        D, BLOCK_K, POSITIONS, True, S_LAYOUT, O_LAYOUT, LOADS, LANES,
     )  # fmt: skip
+    end_turns(S)
     s_o = i_first + r_o // HEADS
     g_o = head_block * HEADS + r_o % HEADS
     row = (b * S + s_o) * (Hkv * G) + hkv * G + g_o
-    gl.store(dq_ptr + row[:, None] * D + channel(d_o, D)[None, :], (dq * scale).to(DTYPE), mask=((s_o < S) & (g_o < G))[:, None])
+    gl.store(dq_ptr + row[:, None] * D + channel(d_o)[None, :], (dq * scale).to(DTYPE), mask=((s_o < S) & (g_o < G))[:, None])
 
 
 def launch(p: Problem, lse2: Tensor, delta: Tensor, do: Tensor) -> Tensor:
     """``dq [B, S, H, D]`` of an oriented problem; ``lse2`` and ``delta`` are ``[B, S, H]``, contiguous."""
     B, S, _, H, Hkv, D = p.sizes
     dq = torch.empty(B, S, H, D, dtype=p.q.dtype, device=p.q.device)
-    k1, k2, k1f = in_order(p.k1), in_order(p.k2), p.k1.float()
+    k2, v2 = in_order(p.k2), in_order(p.v2)
     heads = min(triton.next_power_of_2(p.group), ROWS)
     positions = ROWS // heads
     programs = triton.cdiv(S, positions) * triton.cdiv(p.group, heads) * Hkv * B
-    q_stride, _, _, v1_stride, v2_stride = p.strides
-    strides = q_stride, *(x.stride()[:3] for x in (k1, k1f, k2)), v1_stride, v2_stride, do.stride()[:3]
+    q_stride, k1_stride, _, v1_stride, _ = p.strides
+    strides = q_stride, k1_stride, k2.stride()[:3], v1_stride, v2.stride()[:3], do.stride()[:3]
     backward_query_hopper_kernel[(programs,)](
-        p.q, k1, k1f, k2, p.v1, p.v2, do, lse2, delta, p.starts, dq, *strides,
+        p.q, p.k1, k2, p.v1, v2, do, lse2, delta, p.starts, dq, *strides,
         S=S, Hkv=Hkv, w1=p.w1, w2=p.w2, scale=p.scale, scale_log2=p.scale_log2,
         G=p.group, D=D, POSITIONS=positions, HEADS=heads, BLOCK_K=128, num_warps=WARPS,
     )  # fmt: skip

@@ -6,11 +6,15 @@ where a compiler chooses there:
     s2  = (q * k1_j) @ K2^T     [ROWS, D] @ [D, BLOCK_K]        operand A from registers: q * k1_j never sees shared memory
     acc += (P @ V2) * v1_j      [ROWS, BLOCK_K] @ [BLOCK_K, D]  operand A from registers: P is only rounded and reordered
 
-V2 is laid out anew beforehand, its channels in an order in which each thread holds neighbours, and V1 is converted: both are read many
-times. The next tile of K2 and V2 is copied asynchronously while this one is used. The inner loop over ``j`` holds no barrier, so that
-the two warpgroups drift apart and one computes exponentials while the other has the tensor cores.
+V2 is laid out anew beforehand, its channels in an order in which each thread holds neighbours. The next tile of K2 and V2 is copied
+asynchronously while this one is used. The two warpgroups take turns at the tensor cores (``turns.py``). A row's sum of weights is kept by
+the four threads that hold the row, each for its own columns, and added up at the end.
 
-Compiled for Triton 3.6 and 3.7.1, and not yet run: chosen only if ``SIMPLEX_KERNELS_HOPPER=1``.
+What a step of both warpgroups takes on a multiprocessor, in clocks: products 2,048 (4,096 FLOPs a clock), exponentials 1,024 (16 a clock),
+the operands of the products from shared memory 1,024 (128 bytes a clock), rows of K1 and V1 through the same port 256, instructions about
+1,000 (one a clock for each of four schedulers).
+
+Right on an H200 in an earlier form; in this one compiled for Triton 3.6 and 3.7.1 and not run: chosen only if ``SIMPLEX_KERNELS_HOPPER=1``.
 """
 
 import torch
@@ -22,6 +26,7 @@ from triton.experimental.gluon.language.nvidia.hopper import fence_async_shared,
 
 from simplex_kernels.hopper.gluon import barrier, commit_group, wait_group
 from simplex_kernels.hopper.tiles import ROWS, WARPS, channel, fetch, in_order, lanes, load_row
+from simplex_kernels.hopper.turns import begin_turns, end_turns, pass_on, turn_for
 from simplex_kernels.problem import Problem
 
 C0, C1, C2, C3 = "0f3F7FFB49", "0f3F31798D", "0f3E786F0D", "0f3D61FBB0"  # within 7.5e-5 of 2^r, relative
@@ -65,8 +70,14 @@ def exp2(x, BY_PRODUCTS: gl.constexpr):
 
 
 @gluon.jit
+def by_thread(p):
+    """``[ROWS, columns] -> [ROWS, 4]``: each of the four threads that share a row adds its own columns, and nothing moves between them."""
+    return gl.sum(gl.sum(p.reshape([p.shape[0], p.shape[1] // 8, 4, 2]), 3), 1)
+
+
+@gluon.jit
 def _sweep(
-    acc, l, m, q, i, start, j_lo, k_lo, end, t_lo, t_hi, gap_at, gap,
+    acc, part, m, q, i, start, j_lo, k_lo, end, t_lo, t_hi, gap_at, gap,
     k1_ptr, k2_ptr, v1_ptr, v2_ptr, k1_stride, k2_stride, v1_stride, v2_stride, w1, w2, scale_log2, K2, V2,
     D: gl.constexpr, BLOCK_K: gl.constexpr, POSITIONS: gl.constexpr, MASKED: gl.constexpr, ONLINE: gl.constexpr,
     S_LAYOUT: gl.constexpr, O_LAYOUT: gl.constexpr, LOADS: gl.constexpr, LANES: gl.constexpr, BY_PRODUCTS: gl.constexpr,
@@ -101,8 +112,9 @@ def _sweep(
             see_k = (k[None, :] <= i[:, None]) & (k[None, :] > i[:, None] - w2) & (k[None, :] >= start[:, None])
         for j in range(j_lo, end):
             # [ROWS, D] @ [D, BLOCK_K] -> [ROWS, BLOCK_K]
-            a = q * gl.load(k1_ptr + gl.cast(j, gl.int64) * k1_stride + d_a)[None, :]
+            a = turn_for(q * gl.load(k1_ptr + gl.cast(j, gl.int64) * k1_stride + d_a)[None, :])
             s2 = warpgroup_mma(a, k2, gl.zeros([ROWS, BLOCK_K], gl.float32, S_LAYOUT), use_acc=False, is_async=True)
+            pass_on(j)
             s2 = warpgroup_mma_wait(0, deps=[s2, a])[0] * scale_log2
             if POSITIONS > 1:
                 see_j = (j <= i) & (j > i - w1) & (j >= start)
@@ -115,7 +127,7 @@ def _sweep(
                 m_new = gl.maximum(m, top)
                 alpha = gl.exp2(m - m_new)
                 m = m_new
-                l *= alpha
+                part *= gl.convert_layout(alpha, gl.SliceLayout(1, part.type.layout))[:, None]
                 acc *= gl.convert_layout(alpha, gl.SliceLayout(1, O_LAYOUT))[:, None]
                 if POSITIONS > 1:
                     m_new = gl.where(see_j, m_new, -LOWEST)  # a row that does not see j gets weights of 0
@@ -127,15 +139,16 @@ def _sweep(
                 p = exp2(s2 - pivot[:, None], BY_PRODUCTS)
                 if MASKED:
                     p = gl.where(see_k, p, 0.0)
-            l += gl.sum(p, 1)
+            part += by_thread(p)
             # [ROWS, BLOCK_K] @ [BLOCK_K, D] -> [ROWS, D]
-            p = gl.convert_layout(p.to(q.dtype), P)
+            p = turn_for(gl.convert_layout(p.to(q.dtype), P))
             pv = warpgroup_mma(p, v2, gl.zeros([ROWS, D], gl.float32, O_LAYOUT), use_acc=False, is_async=True)
-            v1 = load_row(v1_ptr, j, v1_stride, D, LANES, gl.SliceLayout(0, O_LAYOUT)).to(gl.float32)
+            v1 = load_row(v1_ptr, j, v1_stride, D, LANES, gl.SliceLayout(0, O_LAYOUT))
+            pass_on(j)
             pv = warpgroup_mma_wait(0, deps=[pv, p])[0]
-            acc += pv * v1[None, :]
+            acc += pv * v1.to(gl.float32)[None, :]
         barrier()  # both warpgroups are done with the buffer that the next copy fills
-    return acc, l, m
+    return acc, part, m
 
 
 @gluon.jit(do_not_specialize=["S", "w1", "w2"])
@@ -159,6 +172,7 @@ def forward_hopper_kernel(
     K2 = gl.allocate_shared_memory(DTYPE, [2, BLOCK_K, D], SHARED)
     V2 = gl.allocate_shared_memory(DTYPE, [2, BLOCK_K, D], SHARED)
 
+    begin_turns(S)
     position_blocks = gl.cdiv(S, POSITIONS)
     pid = gl.program_id(0)
     head_block = pid % HEAD_BLOCKS
@@ -201,7 +215,7 @@ def forward_hopper_kernel(
     full = full_hi - full_lo
 
     acc = gl.zeros([ROWS, D], gl.float32, O_LAYOUT)
-    l = gl.zeros([ROWS], gl.float32, gl.SliceLayout(1, S_LAYOUT))
+    part = by_thread(gl.zeros([ROWS, BLOCK_K], gl.float32, S_LAYOUT))
     m = gl.full([ROWS], LOWEST, gl.float32, gl.SliceLayout(1, S_LAYOUT))
     certified = False
     if PIVOT:
@@ -227,41 +241,42 @@ def forward_hopper_kernel(
             top2 = gl.maximum(top2, gl.load(k2_norm_ptr + (b * S + k0 + k) * Hkv + hkv, mask=k0 + k < end, other=0.0))
         bound = gl.sqrt(top1) * (gl.max(top2, 0) * (SLACK * gl.abs(scale_log2)))
         if gl.max(bound, 0) <= PIVOT_TRY:
-            acc, l, m = _sweep(
-                acc, l, bound, q, i, start, j_lo, k_lo, end, full_lo, full_hi, tiles, 0,
+            acc, part, m = _sweep(
+                acc, part, bound, q, i, start, j_lo, k_lo, end, full_lo, full_hi, tiles, 0,
                 k1_ptr, k2_ptr, v1_ptr, v2_ptr, k1_stride[1], k2_stride[1], v1_stride[1], v2_stride[1], w1, w2, scale_log2, K2, V2,
                 D, BLOCK_K, POSITIONS, False, False, S_LAYOUT, O_LAYOUT, LOADS, LANES, BY_PRODUCTS,
             )  # fmt: skip
-            acc, l, m = _sweep(
-                acc, l, m, q, i, start, j_lo, k_lo, end, 0, tiles - full, full_lo, full,
+            acc, part, m = _sweep(
+                acc, part, m, q, i, start, j_lo, k_lo, end, 0, tiles - full, full_lo, full,
                 k1_ptr, k2_ptr, v1_ptr, v2_ptr, k1_stride[1], k2_stride[1], v1_stride[1], v2_stride[1], w1, w2, scale_log2, K2, V2,
                 D, BLOCK_K, POSITIONS, True, False, S_LAYOUT, O_LAYOUT, LOADS, LANES, BY_PRODUCTS,
             )  # fmt: skip
-            l = gl.where(in_s, l, 1.0)
+            l = gl.where(in_s, gl.convert_layout(gl.sum(part, 1), gl.SliceLayout(1, S_LAYOUT)), 1.0)
             certified = (gl.min(l, 0) >= PIVOT_SAFE) & (gl.max(l, 0) <= PIVOT_LIMIT)
     if not certified:
         acc = gl.zeros([ROWS, D], gl.float32, O_LAYOUT)
-        l = gl.zeros([ROWS], gl.float32, gl.SliceLayout(1, S_LAYOUT))
+        part = by_thread(gl.zeros([ROWS, BLOCK_K], gl.float32, S_LAYOUT))
         m = gl.full([ROWS], LOWEST, gl.float32, gl.SliceLayout(1, S_LAYOUT))
-        acc, l, m = _sweep(
-            acc, l, m, q, i, start, j_lo, k_lo, end, full_lo, full_hi, tiles, 0,
+        acc, part, m = _sweep(
+            acc, part, m, q, i, start, j_lo, k_lo, end, full_lo, full_hi, tiles, 0,
             k1_ptr, k2_ptr, v1_ptr, v2_ptr, k1_stride[1], k2_stride[1], v1_stride[1], v2_stride[1], w1, w2, scale_log2, K2, V2,
             D, BLOCK_K, POSITIONS, False, True, S_LAYOUT, O_LAYOUT, LOADS, LANES, BY_PRODUCTS,
         )  # fmt: skip
-        acc, l, m = _sweep(
-            acc, l, m, q, i, start, j_lo, k_lo, end, 0, tiles - full, full_lo, full,
+        acc, part, m = _sweep(
+            acc, part, m, q, i, start, j_lo, k_lo, end, 0, tiles - full, full_lo, full,
             k1_ptr, k2_ptr, v1_ptr, v2_ptr, k1_stride[1], k2_stride[1], v1_stride[1], v2_stride[1], w1, w2, scale_log2, K2, V2,
             D, BLOCK_K, POSITIONS, True, True, S_LAYOUT, O_LAYOUT, LOADS, LANES, BY_PRODUCTS,
         )  # fmt: skip
 
-    l = gl.where(in_s, l, 1.0)
+    end_turns(S)
+    l = gl.where(in_s, gl.convert_layout(gl.sum(part, 1), gl.SliceLayout(1, S_LAYOUT)), 1.0)
     row = (b * S + i) * (Hkv * G) + hkv * G + head_block * HEADS + r_s % HEADS
     gl.store(lse2_ptr + row, m + gl.log2(l), mask=in_s)
     s_o = i_first + r_o // HEADS
     g_o = head_block * HEADS + r_o % HEADS
     row = (b * S + s_o) * (Hkv * G) + hkv * G + g_o
     o = acc / gl.convert_layout(l, gl.SliceLayout(1, O_LAYOUT))[:, None]
-    gl.store(o_ptr + row[:, None] * D + channel(d_o, D)[None, :], o.to(DTYPE), mask=((s_o < S) & (g_o < G))[:, None])
+    gl.store(o_ptr + row[:, None] * D + channel(d_o)[None, :], o.to(DTYPE), mask=((s_o < S) & (g_o < G))[:, None])
 
 
 def launch(p: Problem, by_products: int = 0) -> tuple[Tensor, Tensor]:
@@ -278,9 +293,8 @@ def launch(p: Problem, by_products: int = 0) -> tuple[Tensor, Tensor]:
     positions = ROWS // heads
     programs = triton.cdiv(S, positions) * triton.cdiv(p.group, heads) * Hkv * B
     v2 = in_order(p.v2)
-    v1 = p.v1.float()  # once here, not once a step and thread
     forward_hopper_kernel[(programs,)](
-        p.q, p.k1, p.k2, v1, v2, o, lse2, k2_norm, p.starts, *p.strides[:3], v1.stride()[:3], v2.stride()[:3],
+        p.q, p.k1, p.k2, p.v1, v2, o, lse2, k2_norm, p.starts, *p.strides[:4], v2.stride()[:3],
         S=S, Hkv=Hkv, w1=p.w1, w2=p.w2, scale_log2=p.scale_log2,
         G=p.group, D=D, POSITIONS=positions, HEADS=heads, BLOCK_K=128, PIVOT=pivot, BY_PRODUCTS=by_products, num_warps=WARPS,
     )  # fmt: skip
