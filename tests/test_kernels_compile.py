@@ -1,6 +1,7 @@
 """The kernels compile for a Hopper chip, within its registers and shared memory; no GPU needed."""
 
 import os
+import re
 import subprocess
 import sys
 
@@ -11,6 +12,7 @@ from tools.ring_buffers import filled_too_early
 
 HOPPER = {"forward_hopper_kernel", "backward_query_hopper_kernel", "backward_keys_hopper_kernel"}
 SHARED = 227 * 1024  # bytes of a multiprocessor that one program may have
+RELOADS = 10  # of 500 instructions and more
 
 
 @pytest.mark.parametrize(
@@ -24,24 +26,26 @@ SHARED = 227 * 1024  # bytes of a multiprocessor that one program may have
         ("model", {"forward_window_kernel", "backward_delta_kernel", "backward_window_kernel", "reduce_kernel"}, 0),
         ("model, grouped", {"forward_window_kernel", "backward_delta_kernel", "backward_window_kernel", "reduce_kernel"}, 128),
         ("model, 16 x 64", {"forward_window_kernel", "backward_delta_kernel", "backward_window_kernel", "reduce_kernel"}, 0),
-        ("hopper", HOPPER, 256),
-        ("hopper, 64 heads", HOPPER, 256),
-        ("hopper, narrow", HOPPER, 0),
-        ("hopper, documents", HOPPER, 256),
+        ("hopper", HOPPER, 312),
+        ("hopper, 64 heads", HOPPER, 312),
+        ("hopper, narrow", HOPPER, 8),
+        ("hopper, documents", HOPPER, 312),
     ],
 )
 def test_kernels_fit_a_hopper_chip(case, kernels, spilled):
-    """Spilled registers stay near what the compiler needed when the table was made."""
+    """Spilled registers stay near what the compiler needed when the table was made; the Gluon kernels load few of them again in a loop."""
     environment = {name: value for name, value in os.environ.items() if name != "TRITON_INTERPRET"}
     command = [sys.executable, "-m", "tools.kernel_resources", case]
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=110)
     assert done.returncode == 0, done.stderr[-2000:]
-    found = {line.split()[-9]: [int(word) for word in line.split() if word.isdigit()][-3:] for line in done.stdout.splitlines()}
+    numbers = r"(\w+_kernel) +(\d+) registers +(\d+) bytes spilled +(\d+) bytes shared +(\d+) reloads"
+    found = {name: [int(n) for n in told] for name, *told in re.findall(numbers, done.stdout)}
     assert found.keys() == kernels, done.stdout
-    for name, (registers, bytes_spilled, shared) in found.items():
+    for name, (registers, bytes_spilled, shared, reloads) in found.items():
         assert registers <= 255, name
         assert bytes_spilled <= spilled, f"{name} spills {bytes_spilled} bytes"
         assert shared <= SHARED, f"{name} needs {shared} bytes"
+        assert reloads <= RELOADS or name not in HOPPER, f"{name} loads {reloads} spilled registers again in a loop"
 
 
 # What Triton 3.6 makes of a tile that is multiplied by a row and also an operand of a product, in a loop of three stages.

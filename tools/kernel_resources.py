@@ -1,8 +1,8 @@
 """Compile the kernels for a Hopper chip, on any machine: ``python -m tools.kernel_resources [CASE ...]``.
 
 No GPU is needed, only ``ptxas``, which Triton brings along. For every kernel that a case launches: registers of a thread, bytes spilled
-from registers to memory, bytes of shared memory of a program, and buffers that the compiler fills too early. The interpreter runs kernels
-that the compiler refuses or gets wrong; this does not.
+from registers to memory, bytes of shared memory of a program, and how many spilled registers are loaded again in a loop of products. Stops
+at buffers that the compiler fills too early. The interpreter runs kernels that the compiler refuses or gets wrong; this does not.
 """
 
 import importlib
@@ -21,6 +21,7 @@ from simplex_kernels.problem import Problem
 from triton.backends.compiler import GPUTarget
 from triton.runtime import driver
 
+from simplex_lab import sass
 from tools.ring_buffers import filled_too_early
 
 TARGET = GPUTarget("cuda", 90, 32)
@@ -71,13 +72,15 @@ class Compiled:
         return lambda *args, **options: self.found.append((self.kernel.__name__, self.kernel.warmup(*args, **options, grid=grid)))
 
 
-def compile_case(
-    *, H, Hkv, D, w1, w2, Sq=None, dtype=torch.bfloat16, determinant=0, documents=False, k2_bias=0.0, v2_bias=0.0, hopper=False
-) -> dict:
-    """``{kernel: (registers, spilled bytes, shared bytes)}`` of the forward and, unless ``Sq`` is given (a decode step), the backward.
+def compile_case(**options) -> dict:
+    """``{kernel: (registers, spilled bytes, shared bytes, reloads in a loop)}`` of the kernels that a case launches."""
+    return {name: resources(kernel) for name, kernel in compiled(**options)}
 
-    With ``hopper`` those of the kernels in Gluon.
-    """
+
+def compiled(
+    *, H, Hkv, D, w1, w2, Sq=None, dtype=torch.bfloat16, determinant=0, documents=False, k2_bias=0.0, v2_bias=0.0, hopper=False
+) -> list[tuple]:
+    """``[(name, kernel)]`` of the forward and, unless ``Sq`` is given (a decode step), the backward; with ``hopper`` those in Gluon."""
     B, S = 4, 4096
 
     def empty(heads, positions=S):
@@ -107,27 +110,34 @@ def compile_case(
     finally:
         for name, module in modules.items():
             setattr(module, f"{name}_kernel", kernels[name])
-    return {name: resources(kernel) for name, kernel in found}
+    return found
 
 
-def resources(kernel) -> tuple[int, int, int]:
-    """Registers of a thread, bytes spilled, bytes of shared memory of a program."""
+def resources(kernel) -> tuple[int, int, int, int]:
+    """Registers of a thread, bytes spilled, bytes of shared memory of a program, most reloads in a loop of products."""
+    numbers = dict(field.split(":") for field in said_of(kernel, "-res-usage").splitlines()[-1].split())
+    early = filled_too_early(kernel.asm["ttgir"])
+    assert not early, f"{kernel.metadata.name}: buffers {early} are read by a product while they are filled again"
+    multiplying = [loop for loop in sass.loops(sass.parse(said_of(kernel, "-sass"))) if sass.mix(loop)["products"]]
+    reloads = max((sum(x.name == "LDL" for x in loop) for loop in multiplying), default=0)
+    return int(numbers["REG"]), int(numbers["STACK"]), kernel.metadata.shared, reloads
+
+
+def said_of(kernel, what: str) -> str:
+    """What ``cuobjdump``, which Triton brings along, says of a compiled kernel: ``-res-usage`` or ``-sass``."""
     tool = Path(triton.__file__).parent / "backends/nvidia/bin/cuobjdump"
     with tempfile.NamedTemporaryFile(suffix=".cubin") as file:
         Path(file.name).write_bytes(kernel.asm["cubin"])
-        usage = subprocess.run([tool, "-res-usage", file.name], capture_output=True, text=True, check=True).stdout
-    numbers = dict(part.split(":") for line in usage.splitlines() if "REG:" in line for part in line.split())
-    early = filled_too_early(kernel.asm["ttgir"])
-    assert not early, f"{kernel.metadata.name}: buffers {early} are read by a product while they are filled again"
-    return int(numbers["REG"]), int(numbers["STACK"]), kernel.metadata.shared
+        return subprocess.run([tool, what, file.name], capture_output=True, text=True, check=True).stdout.strip()
 
 
 def main(names: list[str]) -> None:
     driver.set_active(Target())
     assert not attention.INTERPRETED
     for name in names or CASES:
-        for kernel, (registers, spilled, shared) in compile_case(**CASES[name]).items():
-            print(f"{name:24s} {kernel:24s} {registers:4d} registers {spilled:5d} bytes spilled {shared:7d} bytes shared", flush=True)
+        for kernel, (registers, spilled, shared, reloads) in compile_case(**CASES[name]).items():
+            told = f"{registers:4d} registers {spilled:5d} bytes spilled {shared:7d} bytes shared {reloads:3d} reloads in a loop"
+            print(f"{name:24s} {kernel:24s} {told}", flush=True)
 
 
 if __name__ == "__main__":

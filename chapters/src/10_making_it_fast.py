@@ -5,6 +5,7 @@
 #
 # - say by hand whether an operation waits for products or for memory, and how fast it can be at best,
 # - read a ladder of kernels: what each rung should have gained, what it gained, and where the difference comes from,
+# - read what the compiler made of a kernel,
 # - read a published rate: which FLOPs, which chip, beside what.
 #
 # Nothing here is timed on your machine. All times are read from `results/`, where each row names its card and its command, or who published it.
@@ -19,7 +20,7 @@ import math
 import torch
 from simplex_kernels import configs, forward
 
-from simplex_lab import bench_plots, plots, records, roofline, windows
+from simplex_lab import bench_plots, plots, records, roofline, sass, windows
 from simplex_lab.explorers import roofline_explorer
 from simplex_lab.quiz import predict, quiz
 from simplex_lab.show import show_figure, show_source
@@ -289,6 +290,47 @@ for positions in (1, 2, 8):
 # More pairs for eight times the rows: cheap at 32 x 512, since 16 rows would leave most of a matrix unit idle. With small windows it is not; for few heads of few channels the library has another kernel there. You write the version with two positions in exercise 10.3.
 
 # %% [markdown] tags=["slide"]
+# ## Reading what the compiler made
+#
+# Does the count of registers hold? Ask the compiler: it needs no GPU. It prints a line on resources and the instructions themselves, called SASS. Here are those of the library's forward at the headline's sizes, for a Hopper chip; of its loops the innermost one: one first key, 128 second keys, 64 rows.
+
+# %% tags=["slide"]
+usage, listing = sass.recorded("forward_kernel")
+(step,) = sass.loops(sass.parse(listing))
+print(usage.split(" CONSTANT")[0])
+for name in ("HGMMA", "MUFU"):
+    print("   ", next(x.text for x in step if x.name == name))
+counts = sass.mix(step)
+print(f"{len(step)} instructions:", ", ".join(f"{n} {unit}" for unit, n in counts.items()))
+
+# %% [markdown]
+# 255 registers, none to spare; STACK says that 232 bytes did not fit and were spilled to memory. Is that bad? Not here: none of them is reloaded in the loop. All threads run this listing, 128 for 64 rows.
+#
+# By hand, in clocks: an HGMMA of 64 x 128 x 16 is 262,144 FLOPs for four warps together, and a multiprocessor does 4,096 a clock. A MUFU is an exponential for 32 threads; each of four schedulers gets 4 a clock. All others are issued one a clock (CUDA C++ Programming Guide, arithmetic throughput).
+
+# %% tags=["more"]
+busy = predict(
+    "If a program's products, exponentials and all else took turns, for which share of its time would the tensor cores work?",
+    "about a third",
+    "about half",
+    "about nine tenths",
+)
+
+# %%
+multiplying = counts["products"] * 64 * 128 * 16 * 2 / 4096
+exponentials = counts["special functions"] * 32 / 4
+others = len(step) - counts["products"] - counts["special functions"]
+alone = multiplying / (multiplying + exponentials + others)
+print(
+    f"clocks: {multiplying:.0f} products, {exponentials:.0f} exponentials, {others} for all others"
+)
+print(f"in turn, the tensor cores work for {alone:.0%} of the time")
+busy.reveal(busy.options[0 if alone < 0.4 else 1 if alone < 0.7 else 2])
+
+# %% [markdown]
+# So two programs on a multiprocessor could keep the tensor cores busy, if one always multiplied while the other did the rest. Nobody tells them to. In exercise 10.4 you write the reader.
+
+# %% [markdown] tags=["slide"]
 # ## Beside others
 #
 # Rates by the count of matrix products, 4 D a triple. Filled bars were timed here, on an H200; hollow ones by their authors.
@@ -355,6 +397,7 @@ quiz("10")
 # - Two clocks: work over rate, bytes over bandwidth. The later one is a bound that no kernel beats.
 # - 2-simplicial attention does about `w1 w2` FLOPs for each byte: in training it need not wait for memory, and eager PyTorch does little else.
 # - Inside a kernel, products, exponentials and the rest want to run at once. Most of a rate is lost where they take turns.
+# - Registers, reloads and the mix of instructions can be read without a GPU.
 # - Predict, measure, and explain the difference. A gain that nobody predicted is as suspicious as one that stays away.
 #
 # **Now do:** `simplex-lab start 10` copies [exercise 10](../exercises/10_making_it_fast.ipynb) to your `work/` folder.

@@ -1,4 +1,4 @@
-"""Exercises of chapter 10: a roofline by hand, a softmax without a maximum, and two positions that share what they load."""
+"""Exercises of chapter 10: a roofline by hand, a softmax without a maximum, two positions that share what they load, reading SASS."""
 
 from __future__ import annotations
 
@@ -27,6 +27,7 @@ from simplex_lab.checks.chapter08 import (
 )
 from simplex_lab.checks.properties import causal, finite, large_logits, loads_at_most, sharp
 from simplex_lab.checks.spec import Argument, Case, Exercise, Mistake
+from simplex_lab.sass import loops, parse
 from simplex_lab.windows import visible_pairs
 
 LOG2E = math.log2(math.e)
@@ -120,6 +121,106 @@ def _pairwise(rule):
         return _windows(q, **a, w1=w1, w2=w2, see=see)
 
     return wrong
+
+
+# --- 10.4 ----------------------------------------------------------------------------------------------------------------
+
+USAGE = "REG:{} STACK:{} SHARED:{} LOCAL:0 CONSTANT[0]:704 TEXTURE:0 SURFACE:0 SAMPLER:0"
+HAND_LISTING = """
+/*0000*/ LDC R1, c[0x0][0x28] ;
+/*0010*/ @!P1 LDL R4, [R1+0x10] ;
+/*0020*/ LDG.E R8, [R2.64] ;
+/*0030*/ WARPGROUP.ARRIVE ;
+/*0040*/ HGMMA.64x128x16.F32.BF16 R24, R4, gdesc[UR8], !UPT ;
+/*0050*/ HGMMA.64x128x16.F32.BF16 R24, R8, gdesc[UR12], R24, gsb0 ;
+/*0060*/ MUFU.EX2 R24, R24 ;
+/*0070*/ @P0 LDL R9, [R1+0x8] ;
+/*0080*/ STL [R1+0x8], R9 ;
+/*0090*/ @P2 BRA 0x20 ;
+/*00a0*/ MUFU.RCP R24, R24 ;
+/*00b0*/ EXIT ;
+"""
+
+
+def _read(usage, listing, *, part="loop", predicates=True, products="HGMMA", exps="MUFU.EX2", reloads=("LDL",), spilled="STACK"):
+    """``[registers, spilled, products, exponentials, reloads]``; the switches are mistakes."""
+    numbers = dict(field.split(":") for field in usage.split())
+    instructions = parse(listing)
+    if part == "loop":
+        (instructions,) = (loop for loop in loops(instructions) if any(x.name == "HGMMA" for x in loop))
+    elif part == "outer":
+        at = {x.address: n for n, x in enumerate(instructions)}
+        a, b = max(
+            ((at[x.target], n) for n, x in enumerate(instructions) if x.target in at and at[x.target] <= n), key=lambda ab: ab[1] - ab[0]
+        )
+        instructions = instructions[a : b + 1]
+    elif part == "first":
+        instructions = loops(instructions)[0]
+    led = {line.split()[0][2:-2] for line in listing.splitlines() if "*/ @" in line}
+    if not predicates:
+        instructions = [x for x in instructions if f"{x.address:04x}" not in led]
+    counts = (
+        sum(x.name == products for x in instructions),
+        sum(x.text.startswith(exps) for x in instructions),
+        sum(x.name in reloads for x in instructions),
+    )
+    return torch.tensor([int(numbers["REG"]), int(numbers[spilled]), *counts])
+
+
+def _misread(**switches):
+    return lambda usage, listing: _read(usage, listing, **switches)
+
+
+def _compiled(gen):
+    """A kernel as it might have been compiled: a loop without products, then one with them inside another loop, and code around them."""
+
+    def some(low, high):
+        return int(torch.randint(low, high, (1,), generator=gen))
+
+    def mixed(*counted):
+        body = [text for text, number in counted for _ in range(number)]
+        return [body[n] for n in torch.randperm(len(body), generator=gen).tolist()]
+
+    def place(texts, back=None):
+        first = len(lines)
+        lines.extend(texts)
+        if back is not None:
+            lines.append(f"@P{some(0, 6)} BRA 0x{(first - back) * 16:x}")
+        return first
+
+    lines: list[str] = []
+    around = (
+        ("LDL R4, [R1+0x10]", some(1, 4)),
+        ("@!P1 LDL R6, [R1+0x18]", some(1, 3)),
+        ("STL [R1+0x10], R4", some(1, 4)),
+        ("LDG.E R8, [R2.64]", 3),
+    )
+    place(["NOP", *mixed(*around)])
+    place(mixed(("MUFU.SQRT R9, R9", 2), ("FMNMX R9, R9, R8, !PT", 3), ("LDL R6, [R1+0x18]", some(1, 3))), back=0)
+    outer = len(lines)
+    place(mixed(("LDS.128 R12, [R5]", 2), ("MUFU.EX2 R10, R10", some(1, 4)), ("@P3 LDL R7, [R1+0x20]", some(1, 3)), ("BAR.SYNC 0x0", 1)))
+    place(
+        mixed(
+            ("WARPGROUP.ARRIVE", some(1, 3)),
+            ("HGMMA.64x128x16.F32.BF16 R24, R4, gdesc[UR8], R24", some(4, 9)),
+            ("@P4 HGMMA.64x128x16.F32.BF16 R24, R4, gdesc[UR12], R24", some(1, 3)),
+            ("MUFU.EX2 R24, R24", some(5, 12)),
+            ("@!P0 MUFU.EX2 R25, R25", some(1, 4)),
+            ("MUFU.LG2 R26, R26", some(1, 3)),
+            ("FFMA R30, R31, R32, R30", some(5, 9)),
+            ("LDL.LU R40, [R1+0x28]", some(1, 5)),
+            ("@P2 LDL R41, [R1+0x30]", some(1, 3)),
+            ("STL [R1+0x28], R40", some(1, 4)),
+            ("LDSM.16.M88.4 R52, [R3]", some(1, 4)),
+        ),
+        back=0,
+    )
+    lines.append(f"@!P5 BRA 0x{outer * 16:x}")
+    lines[0] = f"@P6 BRA 0x{len(lines) * 16:x}"  # nothing to do: on to the end
+    place([*mixed(("MUFU.RCP R24, R24", 2), ("STG.E [R2.64], R24", 2), ("LDL R4, [R1+0x10]", some(1, 3))), "EXIT"])
+    listing = "\n".join(f"/*{16 * n:04x}*/ {text} ;" for n, text in enumerate(lines)) + "\n"
+    usage = USAGE.format(8 * some(10, 31), 8 * some(1, 40), 1024 * some(1, 9))
+    return Case(f"a kernel of {len(lines)} instructions", {"usage": usage, "listing": listing})
 
 
 SEQUENCE = (Argument("q", "S, H, D", "float", "H <= 8 and D = 16 in this exercise"), *S_KEYS, *W)
@@ -355,6 +456,96 @@ EXERCISES = (
             "It is step 5 of the chapter on the forward: loops over what some row sees, masks for what each row sees.",
             "r = 0 ... 15, i = i_first + r // 8, h = r % 8\nj from max(i_first - w1 + 1, 0), k from max(i_first - w2 + 1, 0), both to the last position that exists\nsee = (k <= i) & (k > i - w2) & (j <= i) & (j > i - w1), [16, 16]: i down as i[:, None], k across as k[None, :]\nthe rest as in 08.5",
             "`end = tl.minimum(i_first + 2, S)`, tiles masked by `k0 + n < end`. Rows that do not exist may end with l = 0: `l = tl.where(i < S, l, 1.0)` spares a division by it.",
+        ),
+    ),
+    Exercise(
+        id="10.4",
+        entry="read_kernel",
+        title="reading the compiled kernel",
+        objective="What did the compiler make of a kernel? From its line on resources: registers of a thread and bytes spilled, which it calls STACK. From its listing, in the innermost loop that has products: products (HGMMA), exponentials (MUFU.EX2), reloads of spilled registers (LDL).",
+        difficulty=2,
+        minutes=20,
+        arguments=(
+            Argument("usage", "", "str", "fields `NAME:number`, with spaces between"),
+            Argument(
+                "listing",
+                "",
+                "str",
+                "a line for each instruction: `/*address*/ @predicate NAME.MODIFIERS operands ;`, the predicate or none",
+            ),
+        ),
+        returns=Argument("numbers", "5", "whole numbers", "registers, bytes spilled, products, exponentials, reloads"),
+        hand=Case("", {"usage": USAGE.format(255, 232, 1024), "listing": HAND_LISTING}),
+        cases=lambda gen: [_compiled(gen) for _ in range(4)],
+        answer=_read,
+        axes="number",
+        question="the loop of the card ends at 0090 and begins where that branch goes: which lines of it are products, exponentials, reloads?",
+        mistakes=(
+            Mistake(
+                "whole-listing",
+                _misread(part="all"),
+                "you counted in the whole listing; what stands outside of the loop runs once, or once a tile",
+                "where does the branch backwards go, and what stands before that line?",
+            ),
+            Mistake(
+                "outer-loop",
+                _misread(part="outer"),
+                "you counted in the outer loop: the innermost one that has products is asked for",
+                "is there a branch backwards inside of your loop?",
+            ),
+            Mistake(
+                "first-loop",
+                _misread(part="first"),
+                "you counted in the first loop: it has no products",
+                "which of the loops holds an HGMMA?",
+            ),
+            Mistake(
+                "predicates",
+                _misread(predicates=False),
+                "instructions behind a predicate, `@P0` or `@!P0`, are missed: they are executed, too",
+                "what is the first word of line 0070 of the card?",
+            ),
+            Mistake(
+                "all-mufu",
+                _misread(exps="MUFU"),
+                "all MUFU are counted: the special-function unit also computes reciprocals, roots and logarithms",
+                "which modifier says that a power of two is meant?",
+            ),
+            Mistake(
+                "stores-too",
+                _misread(reloads=("LDL", "STL")),
+                "stores to local memory are counted as reloads: STL spills, LDL loads again",
+                "which of the two has to wait for memory?",
+            ),
+            Mistake(
+                "all-loads",
+                _misread(reloads=("LDL", "LDS", "LDSM", "LDG", "LDC")),
+                "all loads are counted: LDL alone reads local memory, where spilled registers lie",
+                "what does the L of LDL stand for, and the S of LDS?",
+            ),
+            Mistake(
+                "local",
+                _misread(spilled="LOCAL"),
+                "LOCAL is 0 for all kernels here: what is spilled lies on the STACK",
+                "which field of the card says 232?",
+            ),
+            Mistake(
+                "shared",
+                _misread(spilled="SHARED"),
+                "SHARED is shared memory, not what was spilled",
+                "which field of the card says 232?",
+            ),
+            Mistake(
+                "warpgroup",
+                _misread(products="WARPGROUP"),
+                "WARPGROUP lines wait for products; HGMMA is the product",
+                "which instruction names a shape such as 64x128x16?",
+            ),
+        ),
+        hints=(
+            "Split the work: fields of the usage line; lines to addresses and names; where the loop begins and ends; count.",
+            "a loop: from the target of a BRA to the BRA itself, if the target is not behind it\ninnermost: no other such pair lies inside\nfor each line of it: drop a first word that begins with @, cut the next one at its first dot",
+            "`re.findall(r'/\\*(\\w+)\\*/ (?:@\\S+ )?(\\S+) ?(.*?) ?;', listing)` gives address, name and operands of each line; `int(address, 16)` is a number.",
         ),
     ),
 )

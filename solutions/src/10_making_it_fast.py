@@ -1,7 +1,7 @@
 # %% [markdown]
 # # Exercise 10: making it fast
 #
-# One bound and two kernels. They belong to [chapter 10](../chapters/10_making_it_fast.ipynb).
+# One bound, two kernels, and a reader of compiled ones. They belong to [chapter 10](../chapters/10_making_it_fast.ipynb).
 #
 # <!-- exercise -->
 # Each exercise opens with its *card*: what to write, what goes in and comes out, and a small example. You write the kernel; the function below it launches it,
@@ -25,6 +25,7 @@ from simplex_lab.interpreter import prepare
 device = prepare()
 
 import math
+import re
 
 import torch
 import triton
@@ -158,6 +159,48 @@ check("10.3", shared)
 # **Common mistakes.** Masks that use the program's first position for both rows. Loops that end at the first position. Rows behind the end of the sequence that divide by 0.
 #
 # **What a pass does not prove.** That it pays: with 64 heads the rows are full without it, and the masks are pure cost. The library's table takes as many heads as there are, and positions only for what is left.
+
+# %% [markdown]
+# <!-- card 10.4 -->
+
+
+# %%
+def read_kernel(usage, listing):
+    """Registers, bytes spilled; products, exponentials and reloads in the innermost loop that has products."""
+    ### BEGIN SOLUTION
+    fields = dict(field.split(":") for field in usage.split())
+    lines = re.findall(r"/\*(\w+)\*/ (?:@\S+ )?(\S+) ?(.*?) ?;", listing)
+    addresses = [int(address, 16) for address, _, _ in lines]
+    loops = []
+    for n, (_, name, operands) in enumerate(lines):
+        if name == "BRA" and int(operands, 16) <= addresses[n]:
+            loops.append((addresses.index(int(operands, 16)), n))
+    for a, b in loops:
+        names = [name for _, name, _ in lines[a : b + 1]]
+        inner = not any((a, b) != (c, d) and a <= c and d <= b for c, d in loops)
+        products = sum(name.split(".")[0] == "HGMMA" for name in names)
+        if inner and products:
+            break
+    exps = sum(name.startswith("MUFU.EX2") for name in names)
+    reloads = sum(name.split(".")[0] == "LDL" for name in names)
+    return torch.tensor([int(fields["REG"]), int(fields["STACK"]), products, exps, reloads])
+    ### END SOLUTION
+
+
+# %%
+from simplex_lab.checks import check
+
+check("10.4", read_kernel)
+
+# %% [markdown]
+# A real one: `from simplex_lab import sass`, then `read_kernel(*sass.recorded("forward_kernel"))` reads the library's forward, as chapter 10 shows it.
+
+# %% [markdown] tags=["solution"]
+# **Why.** What stands in the innermost loop runs tens of thousands of times; what stands outside of it hardly counts. A spilled register that is reloaded once a tile costs nothing, one that is reloaded in each step costs a wait.
+#
+# **Common mistakes.** Counting the whole listing. Missing instructions behind a predicate. Taking each MUFU for an exponential.
+#
+# **What a pass does not prove.** That a kernel with fewer instructions is faster. A listing says what is to be done, not who waits for whom.
 
 # %% [markdown]
 # ## Done

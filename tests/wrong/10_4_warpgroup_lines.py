@@ -1,0 +1,30 @@
+"""A warpgroup's instruction is called WARPGROUP.
+
+exercise: 10.4
+rung: hand
+diagnosis: warpgroup
+"""
+
+import re
+
+import torch
+
+
+def read_kernel(usage, listing):
+    fields = dict(field.split(":") for field in usage.split())
+    lines = re.findall(r"/\*(\w+)\*/ (?:@\S+ )?(\S+) ?(.*?) ?;", listing)
+    addresses = [int(address, 16) for address, _, _ in lines]
+    loops = [
+        (addresses.index(int(operands, 16)), n)
+        for n, (_, name, operands) in enumerate(lines)
+        if name == "BRA" and int(operands, 16) <= addresses[n]
+    ]
+    (part,) = (
+        lines[a : b + 1]
+        for a, b in loops
+        if any(name.startswith("HGMMA") for _, name, _ in lines[a : b + 1])
+        and not any((a, b) != (c, d) and a <= c and d <= b for c, d in loops)
+    )
+    names = [name for _, name, _ in part]
+    counts = [sum(name.startswith(what) for name in names) for what in ("WARPGROUP", "MUFU.EX2", "LDL")]
+    return torch.tensor([int(fields["REG"]), int(fields["STACK"]), *counts])
