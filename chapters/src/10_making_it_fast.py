@@ -395,10 +395,10 @@ quiz("10")
 # ## Take with you
 #
 # - Two clocks: work over rate, bytes over bandwidth. The later one is a bound that no kernel beats.
-# - 2-simplicial attention does about `w1 w2` FLOPs for each byte: in training it need not wait for memory, and eager PyTorch does little else.
+# - 2-simplicial attention does about `w1 w2` FLOPs for each byte: in training it need not wait for memory.
 # - Inside a kernel, products, exponentials and the rest want to run at once. Most of a rate is lost where they take turns.
-# - Registers, reloads and the mix of instructions can be read without a GPU.
-# - Predict, measure, and explain the difference. A gain that nobody predicted is as suspicious as one that stays away.
+# - Registers, reloads and instructions can be read without a GPU.
+# - Predict, measure, explain the difference.
 #
 # **Now do:** `simplex-lab start 10` copies [exercise 10](../exercises/10_making_it_fast.ipynb) to your `work/` folder.
 #

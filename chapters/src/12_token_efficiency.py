@@ -514,8 +514,8 @@ quiz("12")
 # ## Take with you
 #
 # - Tokens to a target, infinity for never, medians over seeds, and an interval for the ratio.
-# - Each arm its own rate, chosen on other seeds, and its own start. The best rival. A control. Pairs, where seeds share their data.
-# - Say what is equal, and give the price of a token beside their number.
+# - Each arm its own rate, chosen on other seeds, and its own start. The best rival. A control. Pairs, where seeds share data.
+# - Say what is equal, and what a token costs.
 # - A task with triples in it is not yet a task on which triples win. Where pairs are enough, they lose.
 # - With small embeddings the layer belongs at the bottom; with large ones anywhere.
 #
