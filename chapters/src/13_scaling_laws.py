@@ -324,19 +324,30 @@ for seeds in (3, 10):
 #
 # Six widths for Match3 (modulus 37) and five for bytes of Python, both models, equal parameters at each size, a learning rate of its own for each, three seeds: part (c) of the [plan](../results/plan.md). A difference of exponents counts only if its interval leaves out 0 in both fits.
 
-# %% tags=["more"]
+# %%
 FITS = {"straight": scaling.straight, "with an offset": scaling.with_offset}
-laws = {}
-for task in experiments.SIZES:
-    grid = experiments.grid(task)
-    laws[task] = {m: {f: fit(*scaling.means(grid[m])) for f, fit in FITS.items()} for m in grid}
+grids = {task: experiments.grid(task) for task in experiments.SIZES}
+laws = {
+    task: {m: {f: fit(*scaling.means(runs)) for f, fit in FITS.items()} for m, runs in grid.items()}
+    for task, grid in grids.items()
+}
+
+
+def show_grid(task):
     show_figure(
-        scaling_plots.grid(grid, laws[task]),
+        scaling_plots.grid(grids[task], laws[task]),
         f"Held-out loss over parameters for {task}, both models, all seeds, with a straight and a bent fit; below, what each misses.",
         caption=f"{task}: results/sizes.csv",
     )
 
-# %% tags=["more"]
+
+# %% tags=["slide"]
+show_grid("Match3, modulus 37")
+
+# %% tags=["slide"]
+show_grid("code")
+
+# %%
 claimed = predict(
     "On which task does that rule grant triples a better exponent?",
     "neither",
@@ -346,11 +357,10 @@ claimed = predict(
 
 # %%
 steeper = {}
-for task in experiments.SIZES:
-    grid = experiments.grid(task)
+for task in grids:
     for name in FITS:
         slopes = {}
-        for model, runs in grid.items():
+        for model, runs in grids[task].items():
             near = partial(scaling.with_offset, near=laws[task][model][name])
             fit = near if name != "straight" else scaling.straight
             slopes[model] = scaling.bootstrap(runs, fit, draws=200)
@@ -358,7 +368,7 @@ for task in experiments.SIZES:
         steeper[task, name] = low > 0
         told = ", ".join(f"{m} {law[name].alpha:.3f}" for m, law in laws[task].items())
         print(f"{task}, {name}: {told}; difference {low:+.3f} to {high:+.3f}")
-granted = sum(all(steeper[task, name] for name in FITS) for task in experiments.SIZES)
+granted = sum(all(steeper[task, name] for name in FITS) for task in grids)
 claimed.reveal(claimed.options[granted])
 
 # %% [markdown]
@@ -370,7 +380,7 @@ claimed.reveal(claimed.options[granted])
 # A law should forecast. Fit all sizes of code but the largest, and write down what it will lose:
 
 # %%
-for model, runs in experiments.grid("code").items():
+for model, runs in grids["code"].items():
     N, L = scaling.means(runs)
     for name, fit in FITS.items():
         said = float(fit(N[:-1], L[:-1]).loss(N[-1]))

@@ -59,7 +59,7 @@ def _returns(r) -> str:
 
 
 def _shape(a) -> str:
-    return f"`[{a.shape}]`" if a.shape else "a number"
+    return f"`[{a.shape}]`" if a.shape else "text" if a.dtype == "str" else "a number"
 
 
 def _inputs(e: Exercise) -> str:
@@ -71,7 +71,8 @@ def _inputs(e: Exercise) -> str:
             text = show(kept).replace("\n", "\n" + " " * len(made))
             out.append(f"{made}{text})" + (f", (0, {cut}))" if cut else ""))
         else:
-            out.append(f"{name} = {value!r}")
+            lines = isinstance(value, str) and "\n" in value
+            out.append(f'{name} = """{value}"""' if lines else f"{name} = {value!r}")
     if e.writes:
         out.append(f"{e.writes} = torch.full({tuple(answer(e).shape)}, torch.nan)")
     padded = any("pad(" in line for line in out)

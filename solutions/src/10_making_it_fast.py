@@ -166,7 +166,7 @@ check("10.3", shared)
 
 # %%
 def read_kernel(usage, listing):
-    """Registers, bytes spilled; products, exponentials and reloads in the innermost loop that has products."""
+    """Registers, bytes spilled, products, exponentials, reloads."""
     ### BEGIN SOLUTION
     fields = dict(field.split(":") for field in usage.split())
     lines = re.findall(r"/\*(\w+)\*/ (?:@\S+ )?(\S+) ?(.*?) ?;", listing)
