@@ -144,7 +144,8 @@ def grid(runs: Mapping[str, Mapping[float, Sequence[float]]], laws: Mapping[str,
     top.set_xscale("log")
     top.set_yscale("log")
     low, high = top.get_ylim()
-    ticks = [t for e in range(-4, 2) for t in np.array([1, 1.1, 1.2, 1.3, 1.5, 2, 2.5, 3, 4, 5, 6, 7, 8, 9]) * 10.0**e if low <= t <= high]
+    digits = (1,) if high > 100 * low else (1, 1.1, 1.2, 1.3, 1.5, 2, 2.5, 3, 4, 5, 6, 7, 8, 9)
+    ticks = [t for e in range(-8, 3) for t in np.array(digits) * 10.0**e if low <= t <= high]
     ticks = ticks[:: max(1, len(ticks) // 6)]
     top.set_yticks(ticks, [f"{t:.3g}" for t in ticks])
     top.yaxis.set_minor_formatter(NullFormatter())
