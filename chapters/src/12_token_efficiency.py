@@ -247,7 +247,7 @@ for task in ("parity of five", "relations, one hop"):
         print(f"    {v.ours} over {v.theirs}")
 
 # %% [markdown]
-# Believe the 0.77 on parity, and no loss over one hop. We do not change the table: whoever changes rules after looking will sooner or later change them in one direction.
+# Believe the 0.77 on parity, whose interval reaches 1.00, a tie, and no loss over one hop. (Match2 is a third such line: all five arms tied there.) We do not change the table: whoever changes rules after looking will sooner or later change them in one direction.
 
 # %% [markdown] tags=["slide"]
 # ## Where does the layer stand?
@@ -282,7 +282,7 @@ show_figure(
 # %% [markdown] tags=["slide"]
 # ## A guess, written down, and wrong
 #
-# A small embedding hurts everywhere, the dot-product model too; above it leaves nothing. Why there?
+# A small embedding hurts everywhere, the dot-product model too; above it leaves nothing of what triples gain. Why there?
 #
 # Our guess: what a layer adds to the stream (the vector of a position that all layers read and add to) has a size of its own. If tokens are small beside it, the layer above reads mixtures of tokens, and a product of three mixtures holds the product of three tokens as one term among very many. "Tokens are drowned."
 
@@ -394,7 +394,7 @@ rest.reveal(rest.options[min(helped, 2)])
 # %% [markdown]
 # Size it is, and not the usual tricks. (The skip adds the embeddings once more; small as they are, that changes nothing.)
 #
-# We were wrong again, in part. After the probes we had written: residuals of 0.02 alone are not enough, positions of 0.0004 alone are not enough, both together are. The second and the third came out. The first did not: in four layers, with more tokens and a rate of its own, small residuals alone give the gain back. So layers drown tokens, and positions do the rest: with both small the top needs *fewer* tokens than the bottom.
+# We were wrong again, in part. After the probes we had written: residuals of 0.02 alone are not enough, positions of 0.0004 alone are not enough, both together are. The second and the third came out. The first did not: in four layers, with more tokens and a rate of its own, small residuals alone give the gain back. So layers drown tokens, and with small positions as well the top needs about as few as the bottom.
 
 # %% [markdown] tags=["slide"]
 # ## The test
@@ -412,7 +412,7 @@ for name, arm, said in (("last", last, "0.80 to 1.25"), ("from the bottom", firs
     )
 
 # %% [markdown]
-# All three held. The first is easy to pass, since a run ends at 9.2 million; the other two are not. (Runs that choose the rates had been made before, and were not looked at for eight layers. You have only our word for that.)
+# All three held. They test whether four layers foretell eight, more than why. The first is easy to pass, since a run ends at 9.2 million; the other two are not. (Runs that choose the rates had been made before, and were not looked at for eight layers. You have only our word for that.)
 
 # %% [markdown] tags=["slide"]
 # ## Fifth trap: whose start?
@@ -437,7 +437,7 @@ for task in large:
         start.reveal(start.options[0 if told[1] < 0.4 else 1 if told[1] < 0.7 else 2])
 
 # %% [markdown]
-# A win by a factor of four, or a tie, and nothing differs but how two tables of random numbers start. Small embeddings cost dot products nearly three times the tokens on functions, and cost the layer at the bottom none: there it needs even fewer. Give each arm the start that suits it, as you give it a rate. (All of the first picture started at 1.)
+# A win by a factor of four, or a tie, and little differs but how two tables of random numbers start (each has its rate). Small embeddings cost dot products nearly three times the tokens on functions, and cost the layer at the bottom none: there it needs even fewer. Give each arm the start that suits it, as you give it a rate. (All of the first picture started at 1.)
 
 # %% [markdown] tags=["slide"]
 # ## Sixth trap: pairs torn apart
@@ -466,9 +466,9 @@ won = sum(a < b for a, b in zip(ours, theirs, strict=True))
 lower.reveal(lower.options[0 if won < 4 else won - 3])
 
 # %% [markdown]
-# Seeds differ by twice what the two models differ by, and still each pair falls the same way. The plan did not ask for pairs, so the table keeps its tie, and this line stands beside it: found afterwards, by people who would have liked to find it.
+# From best to worst, seeds differ by twice what the two models differ by, and still each pair falls the same way. The plan did not ask for pairs, so the table keeps its tie, and this line stands beside it: found afterwards, by people who would have liked to find it.
 #
-# Is it the triples? There is no control. The 2-simplicial layer looks 16 by 32 bytes back, a dot product over the whole past; perhaps any *local* first layer helps. Nobody ran that. And chapter 13 has five sizes of this model: at the smallest, triples are worse in all seeds.
+# Is it the triples? There is no control. The 2-simplicial layer looks 16 by 32 bytes back, a dot product over the whole past; perhaps any *local* first layer helps. Nobody ran that. And chapter 13 has five sizes of such models: at the smallest, triples are worse in all seeds, at only one size better in all.
 
 # %% [markdown] tags=["slide"]
 # ## Which windows?
@@ -497,7 +497,7 @@ surely = [s for s in ("2 x 256", "32 x 16") if efficiency.paired(losses[s], usua
 shape.reveal(surely[0] if surely else "none of them")
 
 # %% [markdown]
-# The number of pairs counts: half of them cost 0.03 nats, twice as many gain half of that, in every seed. The shape counts less. No shape of 512 pairs beats 16 x 32; 128 x 4 is a little worse. (The rate was chosen for 16 x 32, which favours it, and seven comparisons find something by luck now and then.) So on code choose by time: chapter 10 knows which shapes are fast.
+# With w2 = 32 more pairs help: half of them cost 0.03 nats, twice as many gain half of that, in every seed. At 512 pairs five seeds cannot rank most shapes: none beats 16 x 32, and 128 x 4 is worse by as much as more pairs gain. (The rate was chosen for 16 x 32, which favours it, and six comparisons find something by luck now and then.)
 
 # %% [markdown] tags=["slide"]
 # ## What has not been shown
@@ -516,7 +516,7 @@ quiz("12")
 # - Tokens to a target, infinity for never, medians over seeds, and an interval for the ratio.
 # - Each arm its own rate, chosen on other seeds, and its own start. The best rival. A control. Pairs, where seeds share data.
 # - Say what is equal, and what a token costs.
-# - A task with triples in it is not yet a task on which triples win. Where pairs are enough, they lose.
+# - Triples in a task do not yet mean that triples win. Where pairs are enough, they never do.
 # - With small embeddings the layer belongs at the bottom; with large ones anywhere.
 #
 # **Now do:** `simplex-lab start 12` copies [exercise 12](../exercises/12_token_efficiency.ipynb) to your `work/` folder.

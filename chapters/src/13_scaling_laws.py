@@ -372,9 +372,9 @@ granted = sum(all(steeper[task, name] for name in FITS) for task in grids)
 claimed.reveal(claimed.options[granted])
 
 # %% [markdown]
-# On Match3, by the rule, triples have the better exponent: one task that is made of triples, at one number of tokens. "Exponent" is a generous word for it, as both lines miss points by a third and more.
+# On Match3, by the rule, triples have the better exponent: one task that is made of triples, at one number of tokens. "Exponent" is a generous word for it, as both lines miss points by a third and more, one by 127%.
 #
-# Code is the paper's question in small. The straight line grants triples a better exponent, with an interval that leaves out 0. Now look at the picture. The *smallest* model with triples is worse, by 5%, the largest about equal. Who starts behind and ends level falls more steeply. Both lines miss by 5% and more, bent alike. With an offset nothing is left of the difference.
+# Code is the paper's question in small. The straight line grants triples a better exponent, with an interval that leaves out 0. Now look at the picture. The *smallest* model with triples is worse, by 5%, the largest about equal. Who starts behind and ends level falls more steeply. Both lines miss by 5% and more, bent alike. With an offset the difference is too uncertain to claim.
 
 # %% [markdown]
 # A law should forecast. Fit all sizes of code but the largest, and write down what it will lose:
