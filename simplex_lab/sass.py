@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 LISTINGS = Path(__file__).parent / "listings"
-LINE = re.compile(r"/\*([0-9a-f]{4,})\*/\s+(?:@!?U?P\d\s+|@!?U?PT\s+)?([A-Z][A-Za-z0-9_.]*)\s*([^;]*);")
+LINE = re.compile(r"/\*([0-9a-f]{4,})\*/\s+(@!?U?P[\dT]\s+)?([A-Z][A-Za-z0-9_.]*)\s*([^;]*);")
 UNITS = {
     "products": ("HGMMA",),
     "special functions": ("MUFU",),
@@ -28,11 +28,16 @@ UNITS = {
 
 @dataclass(frozen=True)
 class Instruction:
-    """``name`` is the first word, ``FADD`` of ``FADD.FTZ``; ``text`` is all but the predicate."""
+    """``name`` is the first word, ``FADD`` of ``FADD.FTZ``; ``text`` is all but the predicate, which may be empty."""
 
     address: int
+    predicate: str
     name: str
     text: str
+
+    def __str__(self) -> str:
+        """The line of a listing."""
+        return " ".join(f"/*{self.address:04x}*/ {self.predicate} {self.text} ;".split())
 
     @property
     def target(self) -> int | None:
@@ -43,14 +48,22 @@ class Instruction:
 
 def parse(listing: str) -> list[Instruction]:
     """The instructions of a listing; lines of other kinds, such as encodings, are passed over."""
-    return [Instruction(int(a, 16), name.split(".")[0], f"{name} {operands}".strip()) for a, name, operands in LINE.findall(listing)]
+    return [
+        Instruction(int(address, 16), predicate.strip(), name.split(".")[0], f"{name} {operands}".strip())
+        for address, predicate, name, operands in LINE.findall(listing)
+    ]
+
+
+def spans(instructions: Sequence[Instruction]) -> list[tuple[int, int]]:
+    """Of each loop the numbers of its first and last instruction: the target of a branch backwards, and the branch."""
+    at = {x.address: n for n, x in enumerate(instructions)}
+    return [(at[x.target], n) for n, x in enumerate(instructions) if x.target in at and x.target <= x.address]
 
 
 def loops(instructions: Sequence[Instruction]) -> list[list[Instruction]]:
-    """The innermost loops, each from the target of its branch to the branch."""
-    at = {x.address: n for n, x in enumerate(instructions)}
-    spans = [(at[x.target], n) for n, x in enumerate(instructions) if x.target in at and x.target <= x.address]
-    inner = [(a, b) for a, b in spans if not any(a <= c and d <= b and (a, b) != (c, d) for c, d in spans)]
+    """The innermost loops."""
+    found = spans(instructions)
+    inner = [(a, b) for a, b in found if not any(a <= c and d <= b and (a, b) != (c, d) for c, d in found)]
     return [list(instructions[a : b + 1]) for a, b in inner]
 
 

@@ -18,11 +18,13 @@ def test_lines_are_read_with_and_without_predicates():
     assert [x.name for x in instructions[:5]] == ["LDC", "LDL", "LDG", "WARPGROUP", "HGMMA"]
     assert instructions[4].text == "HGMMA.64x128x16.F32.BF16 R24, R4, gdesc[UR8], !UPT"
     assert [x.target for x in instructions if x.target is not None] == [0x20]
+    assert [x.predicate for x in instructions if x.predicate] == ["@!P1", "@P0", "@P2"]
+    assert "\n".join(map(str, instructions)) == HAND_LISTING.strip()
 
 
 def test_encodings_are_passed_over():
     (found,) = sass.parse("  /*0e10*/   @!UP0 UIADD3 UR4, UR4, 0x1, URZ ;   /* 0x000000010404789a */\n   /* 0x000fe20000000000 */\n")
-    assert (found.address, found.name) == (0xE10, "UIADD3")
+    assert (found.address, found.predicate, found.name) == (0xE10, "@!UP0", "UIADD3")
 
 
 def test_only_innermost_loops_are_found():

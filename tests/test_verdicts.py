@@ -49,10 +49,13 @@ def test_the_controls_with_the_same_two_models_are_as_the_chapter_tells_them(tas
     assert control.word == word
 
 
-@pytest.mark.parametrize(("task", "low", "high"), [("parity of five", 0.75, 0.8), ("relations, one hop", 0.99, 1.01)])
+@pytest.mark.parametrize(
+    ("task", "low", "high"), [("parity of five", 0.75, 0.8), ("relations, one hop", 0.99, 1.01), ("Match2", 0.49, 0.51)]
+)
 def test_what_the_rule_owes_to_luck_is_as_the_chapter_tells_it(task, low, high):
     hindsight = verdicts.compared(task, "2-simplicial, every 4th layer", (THEIRS,), *verdicts.recorded()[1:])
     assert low < hindsight.tokens.value < high
+    assert hindsight.word == "ties"
     assert (verdicts.table()[task].ours, verdicts.table()[task].theirs) != (hindsight.ours, hindsight.theirs)
 
 
@@ -79,6 +82,12 @@ def test_of_tied_rivals_the_one_that_needs_least_stands():
     v = verdicts.verdict("Match3", tied, rows)
     assert (v.theirs, v.tokens.value) == (OTHER, 0.5)
     assert verdicts.verdict("Match3", tied, reported("Match3", {OURS: [2] * 5, THEIRS: [6] * 5})) is None
+
+
+@pytest.mark.parametrize("task", ["relations, one hop", "Match2"])
+def test_on_the_choosing_seeds_all_arms_of_two_controls_tied(task):
+    scores = experiments.scores(verdicts.recorded()[0])
+    assert len({min(scores[task, arm].values()) for arm in experiments.ARMS}) == 1
 
 
 def test_code_is_a_tie_by_the_rule_and_falls_one_way_in_pairs():
@@ -118,6 +127,22 @@ def test_the_grid_of_sizes_is_as_chapter_13_tells_it():
         N, L = scaling.means(runs)
         assert scaling.straight(N[:-1], L[:-1]).loss(N[-1]) / L[-1] - 1 == pytest.approx(off, abs=0.005)
         assert abs(scaling.with_offset(N[:-1], L[:-1]).loss(N[-1]) / L[-1] - 1) < 0.025
+    for runs in match.values():
+        N, L = scaling.means(runs)
+        for fit in (scaling.straight, scaling.with_offset):
+            assert abs(fit(N[:-1], L[:-1]).loss(N[-1]) / L[-1] - 1) > 0.4
+    largest = match["2-simplicial"][max(match["2-simplicial"])]
+    assert 25 < max(largest) / min(largest) < 35  # "about thirty"
+
+
+def test_sizes_of_code_in_pairs_are_as_chapter_12_tells_them():
+    arms = {f"{model}, width {width}" for model in ("2-simplicial", "dot product") for width in experiments.SIZES["code"]}
+    ends = verdicts.per_seed(standing.recorded("sizes"), "code", "final held-out loss", arms)
+    lower = [
+        sum(a < b for a, b in zip(ends[f"2-simplicial, width {width}"], ends[f"dot product, width {width}"], strict=True))
+        for width in experiments.SIZES["code"]
+    ]
+    assert (lower[0], lower.count(3)) == (0, 1)
 
 
 @pytest.fixture(autouse=True)

@@ -15,14 +15,11 @@ CONTEXT = 24  # instructions before the loop
 def listing(kernel: str) -> str:
     """Usage line, then the first loop of products after the one that bounds the logits, with some lines before it."""
     (compiled,) = (k for name, k in kernel_resources.compiled(**kernel_resources.CASES[KERNELS[kernel]]) if name == kernel)
-    said = [kernel_resources.said_of(compiled, what) for what in ("-res-usage", "-sass")]
-    usage = said[0].splitlines()[-1].strip()
-    instructions = sass.parse(said[1])
+    usage = kernel_resources.said_of(compiled, "-res-usage").splitlines()[-1].strip()
+    instructions = sass.parse(kernel_resources.said_of(compiled, "-sass"))
     loop = next(x for x in sass.loops(instructions) if sass.mix(x)["special functions"] and sass.mix(x)["products"])
     first = instructions.index(loop[0])
-    shown = instructions[max(first - CONTEXT, 0) : first + len(loop)]
-    lines = {x[0]: x[1] for x in ((line.split("*/")[0].strip()[2:], line) for line in said[1].splitlines()) if sass.LINE.search(x[1])}
-    return "\n".join([usage, *(" ".join(lines[f"{x.address:04x}"].split("/* 0x")[0].split()) for x in shown)]) + "\n"
+    return "\n".join([usage, *map(str, instructions[max(first - CONTEXT, 0) : first]), *map(str, loop)]) + "\n"
 
 
 def main() -> None:

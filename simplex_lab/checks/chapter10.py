@@ -27,7 +27,7 @@ from simplex_lab.checks.chapter08 import (
 )
 from simplex_lab.checks.properties import causal, finite, large_logits, loads_at_most, sharp
 from simplex_lab.checks.spec import Argument, Case, Exercise, Mistake
-from simplex_lab.sass import loops, parse
+from simplex_lab.sass import loops, parse, spans
 from simplex_lab.windows import visible_pairs
 
 LOG2E = math.log2(math.e)
@@ -149,16 +149,12 @@ def _read(usage, listing, *, part="loop", predicates=True, products="HGMMA", exp
     if part == "loop":
         (instructions,) = (loop for loop in loops(instructions) if any(x.name == "HGMMA" for x in loop))
     elif part == "outer":
-        at = {x.address: n for n, x in enumerate(instructions)}
-        a, b = max(
-            ((at[x.target], n) for n, x in enumerate(instructions) if x.target in at and at[x.target] <= n), key=lambda ab: ab[1] - ab[0]
-        )
-        instructions = instructions[a : b + 1]
+        first, last = max(spans(instructions), key=lambda span: span[1] - span[0])
+        instructions = instructions[first : last + 1]
     elif part == "first":
         instructions = loops(instructions)[0]
-    led = {line.split()[0][2:-2] for line in listing.splitlines() if "*/ @" in line}
     if not predicates:
-        instructions = [x for x in instructions if f"{x.address:04x}" not in led]
+        instructions = [x for x in instructions if not x.predicate]
     counts = (
         sum(x.name == products for x in instructions),
         sum(x.text.startswith(exps) for x in instructions),

@@ -9,7 +9,7 @@ Formula, slots and shapes as in ``simplex_kernels/backward_keys.py``. Two warpgr
 The rows of the step after the next are copied asynchronously; ``q * k1_j`` of the next step is formed while this step's products run.
 ``lse2`` and ``delta [B, S, H]`` are read as pairs of neighbours.
 
-Right on an H200, and slow: some 5,700 clocks a step where its products take 2,048. Chosen only if ``SIMPLEX_KERNELS_HOPPER=1``.
+Right on an H200, and still far from what its products take: chosen only if ``SIMPLEX_KERNELS_HOPPER=1``.
 """
 
 import triton

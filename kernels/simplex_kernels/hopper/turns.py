@@ -1,8 +1,8 @@
 """Two warpgroups take turns at the tensor cores: while one has them, the other computes exponentials.
 
-Left to themselves they do not drift apart: both begin a tile at the same barrier, share the tensor cores, then wait for each other at the
-special-function units. On an H200 a step of both then took nearly twice what its products take. So each waits at a barrier of its own,
-``FIRST`` and the next number, until the other has handed its products over. The bodies are PTX, since Gluon has no named barriers.
+Left to themselves they need not drift apart: both begin a tile at one barrier, share the tensor cores, then the special-function units,
+and stay in step. So each waits at a barrier of its own, ``FIRST`` and the next number, until the other has handed its products over. The
+bodies are PTX, since Gluon has no named barriers.
 """
 
 from triton.experimental import gluon
